@@ -1,0 +1,44 @@
+# `make demo` and `make test` need nothing run before them.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check
+ARGS   ?=
+
+.PHONY: help install demo test lint bench clean
+
+help:  ## what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install: $(VENV)/.dev  ## .venv with all that a developer needs
+
+demo: $(VENV)/.demo  ## stream news through a broker, the model and back (ARGS="--speed max …")
+	$(BIN)/headrace demo $(ARGS)
+
+test: $(VENV)/.dev  ## the test suite, on real Kafka where a JDK or Docker is at hand
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.dev  ## style, types, import rules, generated files
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m schemas.generate --check
+
+bench: $(VENV)/.dev  ## throughput and latency against a naive worker, side by side
+	$(BIN)/python bench/end_to_end.py $(ARGS)
+
+clean:  ## remove the environment and caches
+	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# Where a developer's environment exists it runs the demo too.
+$(VENV)/.demo: $(BIN)/python pyproject.toml deploy/constraints.txt
+	test -e $(VENV)/.dev || $(PIP) install -q -c deploy/constraints.txt -e '.[embedded]'
+	@touch $@
+
+$(VENV)/.dev: $(BIN)/python pyproject.toml deploy/constraints.txt
+	$(PIP) install -q -c deploy/constraints.txt -e '.[dev]'
+	@touch $@

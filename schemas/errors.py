@@ -1,0 +1,60 @@
+"""Every error that headrace raises on purpose.
+
+    HeadraceError
+    ├── ContractError             the input breaks a wire contract; the event becomes a dead letter
+    │   ├── UndecodableError      the bytes are not what their content type says
+    │   └── InvalidEventError     decoded, but a field is missing, mistyped or out of its limits
+    ├── ConfigurationError        a setting, flag or file of the user's is wrong
+    ├── EngineError               the model could not be loaded, or failed on a batch
+    └── BrokerError               the broker cannot be reached, started or used as asked
+
+A message names the field, the value and the remedy. ``retriable`` says whether the same call may
+succeed later without anyone changing anything.
+"""
+
+
+class HeadraceError(Exception):
+    """Base of all errors raised by headrace."""
+
+    retriable = False
+
+
+class ContractError(HeadraceError):
+    """The input breaks a wire contract.
+
+    Args:
+        message: What is wrong, with the remedy.
+        field: The offending field as a path (``tickers[3]``), or ``None`` for the whole record.
+    """
+
+    code = "contract"
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class UndecodableError(ContractError):
+    """The bytes are not what their content type says they are."""
+
+    code = "undecodable"
+
+
+class InvalidEventError(ContractError):
+    """The event decoded, but a field is missing, has the wrong type or exceeds a limit."""
+
+    code = "invalid"
+
+
+class ConfigurationError(HeadraceError):
+    """A setting, flag or file given by the user cannot be used."""
+
+
+class EngineError(HeadraceError):
+    """The model could not be loaded, or failed while classifying."""
+
+
+class BrokerError(HeadraceError):
+    """The broker cannot be reached, started or used as asked."""
+
+    retriable = True

@@ -1,0 +1,98 @@
+"""What leaves headrace: a classification for every event, a dead letter for what cannot be one."""
+
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+from schemas.events import Modality
+
+
+class Verdict(StrEnum):
+    """How an event's result was reached; on every result, never left out."""
+
+    ON_TIME = "on_time"
+    """Published before the deadline, at full effort."""
+    LATE = "late"
+    """Published after the deadline."""
+    DEGRADED = "degraded"
+    """Published before the deadline, with less effort than the model's full."""
+    SHED = "shed"
+    """Not classified, because no effort could have met the deadline."""
+
+
+class Model(msgspec.Struct, frozen=True, kw_only=True):
+    """Which weights answered."""
+
+    name: str
+    version: str
+    digest: str
+    """``sha256:`` and the hex digest of the weights and configuration."""
+
+
+class Effort(msgspec.Struct, frozen=True, kw_only=True):
+    """How much of the network an event was given; all zero when shed."""
+
+    active_share: float
+    """Share of the encoder's parameters that ran for this event, 0 to 1."""
+    layers: int
+    """Encoder layers run before the event left."""
+    experts: int
+    """Routed experts per token."""
+
+
+class Latency(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the time went, in milliseconds."""
+
+    budget_ms: float
+    queue_ms: float
+    """From ingress to the start of the batch."""
+    model_ms: float
+    """Run time of the batch that the event was part of."""
+    total_ms: float
+    """From the event's Kafka timestamp to the moment its result was handed to the producer."""
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """The Kafka record that an event came from."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+class Classification(msgspec.Struct, frozen=True, kw_only=True):
+    """The result for one event."""
+
+    event_id: str
+    modality: Modality
+    label: str | None
+    """The most probable label; ``None`` when shed."""
+    scores: dict[str, float]
+    """Calibrated probability per label; empty when shed."""
+    verdict: Verdict
+    reason: str | None = None
+    """Why the verdict is not ``on_time``."""
+    revision: int = 0
+    model: Model
+    effort: Effort
+    latency: Latency
+    source: Source
+    event_time: datetime
+    result_time: datetime
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """An event that cannot be classified at all; the original bytes travel beside it."""
+
+    error: str
+    """Which kind of failure: ``undecodable``, ``invalid``, ``oversized`` or ``poison``."""
+    message: str
+    """Names the field, the value and the remedy."""
+    field: str | None = None
+    event_id: str | None = None
+    source: Source
+    modality: Modality
+    content_type: str | None = None
+    failed_at: datetime
+    attempts: int = 1
