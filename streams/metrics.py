@@ -1,0 +1,90 @@
+"""Prometheus metrics of a worker; docs/metrics.md lists them for people.
+
+Names end in their unit. A worker that shares its port with others (``--workers N``) sums them
+through prometheus_client's multiprocess mode, so every gauge states how it is combined.
+"""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_LATENCY_BUCKETS = (
+    0.002, 0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1, 0.125, 0.15, 0.2, 0.3, 0.5, 1, 2.5, 10,
+)  # fmt: skip
+_BATCH_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.5, 2)
+_SIZE_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+
+EVENTS = Counter("headrace_events", "Records taken from the input topics.", ["modality"])
+RESULTS = Counter(
+    "headrace_results", "Results acknowledged by the broker.", ["modality", "verdict"]
+)
+DEAD_LETTERS = Counter(
+    "headrace_dead_letters",
+    "Events that cannot be classified, acknowledged by the broker.",
+    ["modality", "error"],
+)
+LATENCY = Histogram(
+    "headrace_latency_seconds",
+    "From an event's Kafka timestamp to the moment its result is handed to the producer.",
+    ["modality"],
+    buckets=_LATENCY_BUCKETS,
+)
+QUEUE_WAIT = Histogram(
+    "headrace_queue_wait_seconds",
+    "From ingress to the start of the batch.",
+    ["modality"],
+    buckets=_LATENCY_BUCKETS,
+)
+BATCH_SECONDS = Histogram(
+    "headrace_batch_seconds", "Run time of a batch.", ["modality", "effort"], buckets=_BATCH_BUCKETS
+)
+BATCH_EVENTS = Histogram(
+    "headrace_batch_events", "Events in a batch.", ["modality"], buckets=_SIZE_BUCKETS
+)
+BATCH_TOKENS = Counter("headrace_batch_tokens", "Tokens run, summed over batches.", ["modality"])
+ACTIVE_SHARE = Histogram(
+    "headrace_active_share",
+    "Share of the encoder's parameters that ran for an event.",
+    ["modality"],
+    buckets=(0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1),
+)
+QUEUE_EVENTS = Gauge(
+    "headrace_queue_events", "Events waiting.", ["modality"], multiprocess_mode="livesum"
+)
+QUEUE_TOKENS = Gauge(
+    "headrace_queue_tokens", "Tokens waiting.", ["modality"], multiprocess_mode="livesum"
+)
+IN_FLIGHT = Gauge(
+    "headrace_in_flight_events",
+    "Events taken from the broker whose offset is not yet complete.",
+    multiprocess_mode="livesum",
+)
+PAUSED = Gauge(
+    "headrace_paused_partitions",
+    "Partitions paused because the queue is full.",
+    multiprocess_mode="livesum",
+)
+ASSIGNED = Gauge(
+    "headrace_assigned_partitions",
+    "Partitions this worker owns.",
+    multiprocess_mode="livesum",
+)
+LAG = Gauge(
+    "headrace_lag_events",
+    "Events in the broker after the committed position, over the owned partitions.",
+    ["topic"],
+    multiprocess_mode="livesum",
+)
+COMMITS = Counter("headrace_commits", "Offset commits, by outcome.", ["outcome"])
+REBALANCES = Counter("headrace_rebalances", "Times that the group's assignment changed.")
+DROPPED = Counter(
+    "headrace_dropped_events",
+    "Events given up at a rebalance because another worker owns them now; nothing is lost.",
+)
+CONSUMER_REBUILDS = Counter(
+    "headrace_consumer_rebuilds", "Consumers replaced by the watchdog because positions stood still."
+)
+WORKER_RESTARTS = Counter(
+    "headrace_worker_restarts", "Worker processes that ended on their own and were started again."
+)
+READY = Gauge(
+    "headrace_ready", "1 while the worker can classify.", multiprocess_mode="livesum"
+)
