@@ -80,11 +80,10 @@ DROPPED = Counter(
     "Events given up at a rebalance because another worker owns them now; nothing is lost.",
 )
 CONSUMER_REBUILDS = Counter(
-    "headrace_consumer_rebuilds", "Consumers replaced by the watchdog because positions stood still."
+    "headrace_consumer_rebuilds",
+    "Consumers replaced by the watchdog because positions stood still.",
 )
 WORKER_RESTARTS = Counter(
     "headrace_worker_restarts", "Worker processes that ended on their own and were started again."
 )
-READY = Gauge(
-    "headrace_ready", "1 while the worker can classify.", multiprocess_mode="livesum"
-)
+READY = Gauge("headrace_ready", "1 while the worker can classify.", multiprocess_mode="livesum")

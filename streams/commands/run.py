@@ -1,0 +1,81 @@
+"""``headrace run``."""
+
+import asyncio
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+
+from inference.work import OverloadPolicy
+from schemas.events import Modality
+from streams.logs import configure
+from streams.settings import Settings, load_settings
+
+_POLICIES = click.Choice([policy.value for policy in OverloadPolicy])
+_MODALITIES = click.Choice([modality.value for modality in Modality])
+
+
+@click.command()
+@click.option("--bootstrap-servers", metavar="H:P", help="Brokers, separated by commas.")
+@click.option("--modality", "modalities", multiple=True, type=_MODALITIES, help="Repeatable.")
+@click.option("--group", help="Consumer group; its workers share the partitions.")
+@click.option("--workers", type=int, help="Processes to start; one per core.")
+@click.option("--budget-ms", type=float, help="Budget of events that name none.")
+@click.option("--on-overload", type=_POLICIES, help="What to do when a deadline cannot be met.")
+@click.option("--model", metavar="PATH|NAME", help="Checkpoint of the served modalities.")
+@click.option("--partitions", type=int, help="Partitions of topics that are created.")
+@click.option("--create-topics/--no-create-topics", default=None, help="Create missing topics.")
+@click.option("--metrics-port", type=int, help="Port of /metrics, /healthz, /readyz; 0: a free one")
+@click.option("--metrics-host", help="Address of the same; loopback unless told otherwise.")
+@click.option("--config", type=click.Path(path_type=Path), help="TOML file with settings.")
+@click.option("--log-format", type=click.Choice(["console", "json"]))
+@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]))
+def command(config: Path | None, **flags: Any) -> None:
+    """Classify the events of the input topics until stopped.
+
+    SIGTERM and Ctrl-C drain what was taken in, commit it, and exit with 0.
+
+    \b
+    Examples:
+      headrace run --bootstrap-servers localhost:9092
+      headrace run --workers 4 --metrics-port 9464 --on-overload shed
+    """  # noqa: D301 - click reads \b itself
+    settings = load_settings(config=config, flags=_nested(flags))
+    configure(settings.log_format, settings.log_level)
+    # One intra-op thread per process: cores are shared out by Kafka, not by OpenMP.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    sys.exit(asyncio.run(_supervised(settings) if settings.workers > 1 else _alone(settings)))
+
+
+def _nested(flags: dict[str, Any]) -> dict[str, Any]:
+    """Sort flat flags into the tables that they belong to."""
+    budget_ms, model = flags.pop("budget_ms"), flags.pop("model")
+    modalities = flags.pop("modalities") or None
+    return {
+        **flags,
+        "modalities": modalities,
+        "budgets": dict.fromkeys(Modality, budget_ms),
+        "models": dict.fromkeys(modalities or [modality.value for modality in Modality], model),
+    }
+
+
+async def _alone(settings: Settings) -> int:
+    from streams.service import serve_worker  # noqa: PLC0415 - torch only where a model runs
+
+    return await serve_worker(settings)
+
+
+async def _supervised(settings: Settings) -> int:
+    with tempfile.TemporaryDirectory(prefix="headrace-metrics-") as directory:
+        # prometheus_client decides at its import whether values are shared between processes.
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = directory
+        from streams.signals import on_stop_signals  # noqa: PLC0415
+        from streams.supervisor import Supervisor  # noqa: PLC0415
+
+        supervisor = Supervisor(settings)
+        on_stop_signals(supervisor.stop)
+        return await supervisor.run()

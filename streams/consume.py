@@ -1,0 +1,274 @@
+"""The consume loop: poll always, admit what fits, give partitions back in good order."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka.errors import IllegalStateError, KafkaError
+
+from schemas.errors import BrokerError
+from streams import metrics
+from streams.lane import Lane
+from streams.offsets import Ledger
+
+log = structlog.get_logger(__name__)
+
+POLL_S = 0.2
+PAUSED_POLL_S = 0.02
+"""While a queue is full its partitions are looked at again this soon."""
+RETRY_S = 0.5
+
+
+class ConsumeLoop:
+    """One member of the consumer group, from polling to committing.
+
+    Args:
+        make_consumer: Builds a consumer that is not started and not subscribed.
+        lanes: By input topic.
+        max_poll_records: Most records taken at once.
+        drain_s: How long revoked partitions may finish what is in flight.
+        commit_interval_s: How often the completed prefix is committed.
+    """
+
+    def __init__(
+        self,
+        *,
+        make_consumer: Callable[[], AIOKafkaConsumer],
+        lanes: dict[str, Lane],
+        ledger: Ledger,
+        max_poll_records: int,
+        drain_s: float,
+        commit_interval_s: float,
+    ) -> None:
+        self._make_consumer = make_consumer
+        self._lanes = lanes
+        self._ledger = ledger
+        self._max_poll_records = max_poll_records
+        self._drain_s = drain_s
+        self._commit_interval_s = commit_interval_s
+        self._consumer: AIOKafkaConsumer | None = None
+        self._committed: dict[TopicPartition, int] = {}
+        self._committing = asyncio.Lock()
+        self._epoch = 0
+        self._owning = False
+        self._stopping = asyncio.Event()
+        self._rebuild = asyncio.Event()
+
+    @property
+    def owning(self) -> bool:
+        """Whether the group has handed out its partitions (possibly none to this worker)."""
+        return self._owning
+
+    async def run(self) -> None:
+        """Poll until stopped; a consumer given up by the watchdog is replaced.
+
+        Raises:
+            BrokerError: The broker refuses this worker for good.
+        """
+        while not self._stopping.is_set():
+            self._rebuild.clear()
+            consumer = self._consumer = self._make_consumer()
+            consumer.subscribe(list(self._lanes), listener=_Listener(self._revoked, self._assigned))
+            try:
+                await consumer.start()
+                await self._until_interrupted(
+                    self._poll(consumer), self._commit_regularly(consumer)
+                )
+            except KafkaError as error:
+                raise BrokerError(f"the consumer failed: {error!r}") from error
+            finally:
+                await self._leave(consumer)
+
+    def stop(self) -> None:
+        """Take nothing more in; :meth:`run` then drains, commits, leaves the group and returns."""
+        self._stopping.set()
+
+    def rebuild(self) -> None:
+        """Replace the consumer; what was not committed is read again."""
+        self._rebuild.set()
+
+    async def lag(self) -> dict[TopicPartition, int]:
+        """Return, per owned partition, the records at the broker that are not completed.
+
+        Asks the broker: a fetcher that died would report an old end and no lag.
+        """
+        consumer, owned = self._consumer, self._ledger.partitions
+        if consumer is None or not owned:
+            return {}
+        ends = await consumer.end_offsets(owned)
+        positions = self._ledger.positions()
+        lags = {}
+        for partition, end in ends.items():
+            position = positions.get(partition)
+            if position is None:
+                position = await consumer.committed(partition)
+            if position is None:
+                position = (await consumer.beginning_offsets([partition]))[partition]
+            lags[partition] = max(0, end - position)
+        return lags
+
+    async def _until_interrupted(self, *work: Awaitable[None]) -> None:
+        """Run ``work`` until a stop or rebuild is asked for, or one part of it fails."""
+        tasks = [asyncio.ensure_future(part) for part in work]
+        signals = [asyncio.create_task(event.wait()) for event in (self._stopping, self._rebuild)]
+        try:
+            done, _ = await asyncio.wait([*tasks, *signals], return_when=asyncio.FIRST_COMPLETED)
+            for task in done.intersection(tasks):
+                task.result()
+        finally:
+            for task in (*tasks, *signals):
+                task.cancel()
+            await asyncio.gather(*tasks, *signals, return_exceptions=True)
+
+    async def _poll(self, consumer: AIOKafkaConsumer) -> None:
+        while True:
+            epoch = self._epoch
+            paused = self._balance(consumer)
+            try:
+                batch = await consumer.getmany(
+                    timeout_ms=int((PAUSED_POLL_S if paused else POLL_S) * 1e3),
+                    max_records=self._max_poll_records,
+                )
+            except KafkaError as error:
+                if not error.retriable:
+                    raise
+                log.warning("poll_retried", error=repr(error))
+                await asyncio.sleep(RETRY_S)
+                continue
+            if not batch:
+                continue
+            if epoch != self._epoch:
+                # A rebalance happened inside the poll: these records may be of the old assignment.
+                await self._rewind(consumer)
+                continue
+            for partition, records in batch.items():
+                self._admit(partition, records)
+            # A full buffer makes getmany return without giving way; results must go out too.
+            await asyncio.sleep(0)
+
+    def _admit(self, partition: TopicPartition, records: Sequence[ConsumerRecord]) -> None:
+        tracker = self._ledger.tracker(partition)
+        if tracker is None:
+            return
+        lane = self._lanes[partition.topic]
+        fresh = [record for record in records if self._ledger.begin(tracker, record.offset)]
+        metrics.EVENTS.labels(lane.modality).inc(len(fresh))
+        lane.admit(fresh, tracker)
+
+    def _balance(self, consumer: AIOKafkaConsumer) -> bool:
+        """Pause the partitions of full lanes, resume those with room; say whether any is paused."""
+        paused = consumer.paused()
+        full: list[TopicPartition] = []
+        for partition in self._ledger.partitions:
+            lane = self._lanes[partition.topic]
+            if partition in paused:
+                if lane.has_room_again:
+                    consumer.resume(partition)
+                else:
+                    full.append(partition)
+            elif lane.is_full:
+                consumer.pause(partition)
+                full.append(partition)
+        metrics.PAUSED.set(len(full))
+        return bool(full)
+
+    async def _rewind(self, consumer: AIOKafkaConsumer) -> None:
+        """Read the owned partitions again from their committed offsets; nothing began there yet."""
+        for partition in self._ledger.partitions:
+            tracker = self._ledger.tracker(partition)
+            if tracker is None or tracker.position is not None:
+                continue
+            offset = await consumer.committed(partition)
+            with contextlib.suppress(IllegalStateError):  # revoked while we asked
+                if offset is None:
+                    await consumer.seek_to_beginning(partition)
+                else:
+                    consumer.seek(partition, offset)
+
+    async def _assigned(self, partitions: set[TopicPartition]) -> None:
+        self._epoch += 1
+        self._ledger.assign(partitions)
+        self._committed = {}
+        self._owning = True
+        metrics.ASSIGNED.set(len(partitions))
+        log.info("partitions_assigned", partitions=_names(partitions))
+
+    async def _revoked(self, partitions: set[TopicPartition]) -> None:
+        self._epoch += 1
+        if not partitions:
+            return
+        metrics.REBALANCES.inc()
+        log.info("partitions_revoked", partitions=_names(partitions))
+        await self._hand_over()
+
+    async def _hand_over(self) -> None:
+        """Finish what can be finished, commit it, and forget the rest: it is the next owner's."""
+        consumer = self._consumer
+        drained = await self._ledger.drain(self._drain_s)
+        for lane in self._lanes.values():
+            lane.withdraw_all()
+        if consumer is not None:
+            await self.commit(consumer)
+        dropped = self._ledger.close()
+        self._owning = False
+        metrics.ASSIGNED.set(0)
+        if not drained:
+            metrics.DROPPED.inc(dropped)
+            log.warning("handed_over_unfinished", events=dropped, drain_s=self._drain_s)
+
+    async def _commit_regularly(self, consumer: AIOKafkaConsumer) -> None:
+        while True:
+            await asyncio.sleep(self._commit_interval_s)
+            await self.commit(consumer)
+
+    async def commit(self, consumer: AIOKafkaConsumer) -> None:
+        """Commit the completed prefix of the owned partitions, as far as it has moved."""
+        async with self._committing:
+            moved = {
+                partition: position
+                for partition, position in self._ledger.positions().items()
+                if self._committed.get(partition) != position
+            }
+            if not moved:
+                return
+            try:
+                await consumer.commit(moved)
+            except (KafkaError, IllegalStateError) as error:
+                # The positions stay; the next commit, or the next owner, takes them from there.
+                metrics.COMMITS.labels("failed").inc()
+                log.warning("commit_failed", error=repr(error))
+            else:
+                metrics.COMMITS.labels("ok").inc()
+                self._committed.update(moved)
+
+    async def _leave(self, consumer: AIOKafkaConsumer) -> None:
+        await self._hand_over()
+        self._consumer = None
+        with contextlib.suppress(KafkaError):
+            await consumer.stop()
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped here
+    """Hands aiokafka's callbacks on to the loop."""
+
+    def __init__(
+        self,
+        revoked: Callable[[set[TopicPartition]], Awaitable[None]],
+        assigned: Callable[[set[TopicPartition]], Awaitable[None]],
+    ) -> None:
+        self._revoked = revoked
+        self._assigned = assigned
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        """Called before the group hands partitions out anew."""
+        await self._revoked(revoked)
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        """Called when this member knows its partitions."""
+        await self._assigned(assigned)
+
+
+def _names(partitions: set[TopicPartition]) -> list[str]:
+    return sorted(f"{partition.topic}-{partition.partition}" for partition in partitions)

@@ -1,0 +1,90 @@
+"""``/metrics``, ``/healthz`` and ``/readyz`` of a worker."""
+
+from collections.abc import Callable
+
+import orjson
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+
+from schemas.errors import ConfigurationError
+
+
+class Health:
+    """What stands between the worker and being ready, and what is wrong with it."""
+
+    def __init__(self, *conditions: str) -> None:
+        """Start with every condition unmet."""
+        self._unmet = set(conditions)
+        self.problem: str | None = None
+        """Why the process should be replaced; ``None`` while it is well."""
+
+    def met(self, condition: str) -> None:
+        """Note that a condition of readiness holds now."""
+        self._unmet.discard(condition)
+
+    def unmet(self, condition: str) -> None:
+        """Note that a condition of readiness no longer holds."""
+        self._unmet.add(condition)
+
+    @property
+    def waiting_for(self) -> list[str]:
+        """The conditions that do not hold."""
+        return sorted(self._unmet)
+
+    @property
+    def ready(self) -> bool:
+        """Whether events are being classified, or would be."""
+        return not self._unmet and self.problem is None
+
+
+def application(health: Health, registry: Callable[[], CollectorRegistry]) -> web.Application:
+    """Build the endpoints over a health and a way to collect metrics."""
+
+    async def metrics(_: web.Request) -> web.Response:
+        body = generate_latest(registry())
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def healthz(_: web.Request) -> web.Response:
+        return _answer(ok=health.problem is None, problem=health.problem)
+
+    async def readyz(_: web.Request) -> web.Response:
+        return _answer(ok=health.ready, problem=health.problem, waiting_for=health.waiting_for)
+
+    app = web.Application()
+    app.add_routes(
+        [
+            web.get("/metrics", metrics),
+            web.get("/healthz", healthz),
+            web.get("/readyz", readyz),
+        ]
+    )
+    return app
+
+
+async def serve(
+    health: Health,
+    *,
+    host: str,
+    port: int,
+    registry: Callable[[], CollectorRegistry] = lambda: REGISTRY,
+) -> tuple[web.AppRunner, int]:
+    """Listen; return what to clean up and the port that was taken.
+
+    Raises:
+        ConfigurationError: The address cannot be listened on.
+    """
+    runner = web.AppRunner(application(health, registry), access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+    except OSError as error:
+        await runner.cleanup()
+        raise ConfigurationError(
+            f"metrics_port {port}: cannot listen on {host}: {error.strerror}; choose another port"
+        ) from error
+    return runner, runner.addresses[0][1]
+
+
+def _answer(*, ok: bool, **details: object) -> web.Response:
+    body = orjson.dumps({"ok": ok, **details})
+    return web.Response(body=body, status=200 if ok else 503, content_type="application/json")

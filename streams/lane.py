@@ -1,0 +1,167 @@
+"""The way of one modality's events through the worker, from records to parcels."""
+
+from collections.abc import Sequence
+
+from aiokafka import ConsumerRecord
+
+from inference.clock import Clock
+from inference.engine import Engine
+from inference.scheduler import Scheduler
+from inference.settings import SchedulerSettings
+from inference.work import Completion, OverloadPolicy
+from schemas.events import Modality
+from schemas.kafka import Outbound, encode_dead_letter, encode_result
+from schemas.limits import Limits
+from streams import metrics
+from streams.ingress import Ingress, Rejected
+from streams.offsets import Ledger, OffsetTracker
+from streams.publisher import Parcel, Publisher
+from streams.topics import dead_letter_topic, result_topic
+from streams.verdicts import Admitted, to_classification
+
+
+class Lane:
+    """Ingress, scheduler and publishing of one modality.
+
+    Every record admitted ends as exactly one parcel: a result or a dead letter.
+    """
+
+    def __init__(
+        self,
+        *,
+        modality: Modality,
+        topic: str,
+        engine: Engine,
+        clock: Clock,
+        scheduler_settings: SchedulerSettings,
+        budget_ms: float,
+        on_overload: OverloadPolicy,
+        limits: Limits,
+        ledger: Ledger,
+        publisher: Publisher,
+    ) -> None:
+        self.modality = modality
+        self.topic = topic
+        self.engine = engine
+        self._clock = clock
+        self._ledger = ledger
+        self._publisher = publisher
+        self._results = result_topic(modality)
+        self._dead_letters = dead_letter_topic(topic)
+        self._ingress = Ingress(
+            modality=modality,
+            engine=engine,
+            clock=clock,
+            budget_ms=budget_ms,
+            on_overload=on_overload,
+            limits=limits,
+            reject=self._bury,
+        )
+        self.scheduler = Scheduler(
+            engine,
+            scheduler_settings,
+            clock,
+            self._deliver,
+            observe_batch=self._observe_batch,
+        )
+
+    def admit(self, records: Sequence[ConsumerRecord], tracker: OffsetTracker) -> None:
+        """Take in records whose offsets have begun."""
+        works = self._ingress.admit(records, tracker)
+        if works:
+            self.scheduler.offer(works)
+        self._gauge()
+
+    @property
+    def is_full(self) -> bool:
+        """No room: the lane's partitions should be paused."""
+        return self.scheduler.full
+
+    @property
+    def has_room_again(self) -> bool:
+        """Half the room is free: paused partitions should be resumed."""
+        return self.scheduler.has_room_again
+
+    def withdraw_all(self) -> None:
+        """Forget what is queued; what is running ends without effect on closed trackers."""
+        self.scheduler.withdraw(lambda _: True)
+        self._gauge()
+
+    def _deliver(self, completions: Sequence[Completion]) -> None:
+        for completion in completions:
+            admitted: Admitted = completion.work.handle
+            if admitted.tracker.closed:
+                continue
+            if completion.error is not None:
+                self._bury(
+                    self._ingress.rejection(
+                        admitted.record,
+                        admitted.tracker,
+                        "poison",
+                        completion.error,
+                        event_id=admitted.inbound.event.id,
+                    )
+                )
+            else:
+                self._answer(completion, admitted)
+        self._gauge()
+
+    def _answer(self, completion: Completion, admitted: Admitted) -> None:
+        verdict = ""
+
+        def make() -> Outbound:
+            nonlocal verdict
+            result = to_classification(
+                completion,
+                model=self.engine.model,
+                labels=self.engine.labels,
+                now_ms=self._clock.wall() * 1e3,
+            )
+            verdict = result.verdict.value
+            metrics.LATENCY.labels(self.modality).observe(result.latency.total_ms / 1e3)
+            metrics.QUEUE_WAIT.labels(self.modality).observe(completion.queue_s)
+            if completion.prediction is not None:
+                metrics.ACTIVE_SHARE.labels(self.modality).observe(result.effort.active_share)
+            return encode_result(
+                result, key=admitted.record.key, traceparent=admitted.inbound.traceparent
+            )
+
+        def acknowledged() -> None:
+            metrics.RESULTS.labels(self.modality, verdict).inc()
+            self._ledger.complete(admitted.tracker, admitted.inbound.source.offset)
+
+        self._publisher.publish(Parcel(self._results, make, acknowledged))
+
+    def _bury(self, rejected: Rejected) -> None:
+        letter, record = rejected.letter, rejected.record
+
+        def acknowledged() -> None:
+            metrics.DEAD_LETTERS.labels(self.modality, letter.error).inc()
+            self._ledger.complete(rejected.tracker, record.offset)
+
+        self._publisher.publish(
+            Parcel(
+                self._dead_letters,
+                lambda: encode_dead_letter(letter, record),
+                acknowledged,
+                fallback=lambda: _without_value(encode_dead_letter(letter, record)),
+            )
+        )
+
+    def _observe_batch(self, events: int, tokens: int, seconds: float, effort: str) -> None:
+        metrics.BATCH_SECONDS.labels(self.modality, effort).observe(seconds)
+        metrics.BATCH_EVENTS.labels(self.modality).observe(events)
+        metrics.BATCH_TOKENS.labels(self.modality).inc(tokens)
+
+    def _gauge(self) -> None:
+        state = self.scheduler.snapshot()
+        metrics.QUEUE_EVENTS.labels(self.modality).set(state.queued_works)
+        metrics.QUEUE_TOKENS.labels(self.modality).set(state.queued_tokens)
+        metrics.IN_FLIGHT.set(self._ledger.in_flight)
+
+
+def _without_value(outbound: Outbound) -> Outbound:
+    """Keep the letter of a record that the broker finds too large, and say what is missing."""
+    size = len(outbound.value or b"")
+    note = ("headrace_value_omitted", f"{size} bytes, refused by the broker".encode())
+    return Outbound(key=outbound.key, value=b"", headers=[*outbound.headers, note])

@@ -1,0 +1,141 @@
+"""Which offsets may be committed: the contiguous completed prefix of a partition, nothing more.
+
+The commit protocol, step by step:
+
+1. A partition is assigned: it gets a new :class:`OffsetTracker`.
+2. A record is taken from the broker: its offset *begins*, before anything else happens to it.
+3. Its result (or dead letter) is acknowledged by the broker: its offset is *complete*.
+4. At every commit interval the contiguous completed prefix of each partition is committed, by
+   explicit offset, for owned partitions only.
+5. A partition is revoked: nothing more begins, what is in flight may finish within the drain
+   budget, the prefix is committed, the tracker is closed. What did not finish is the next owner's.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable
+
+from aiokafka import TopicPartition
+
+
+class OffsetTracker:
+    """Follows one partition from assignment to revocation.
+
+    Offsets begin in order and complete in any order. Offsets that the log does not hold (compacted
+    records, transaction markers) never begin, so the prefix runs over what was begun, not over
+    every number. A partition that comes back after a rebalance gets a new tracker: completions
+    that still arrive for the old one change nothing that is committed.
+    """
+
+    __slots__ = ("_begun", "_completed", "_next", "closed", "position")
+
+    def __init__(self) -> None:
+        self._begun: deque[int] = deque()
+        self._completed: set[int] = set()
+        self._next = 0
+        self.position: int | None = None
+        """The offset to commit: every begun offset below it is complete. None before the first."""
+        self.closed = False
+        """Set when the partition was revoked; its completions no longer matter."""
+
+    def begin(self, offset: int) -> bool:
+        """Take note of an offset; ``False`` when it was begun before and must not run again."""
+        if self.position is None:
+            self.position = self._next = offset
+        if offset < self._next:
+            return False
+        self._begun.append(offset)
+        self._next = offset + 1
+        return True
+
+    def complete(self, offset: int) -> None:
+        """Mark an offset as answered and acknowledged.
+
+        Raises:
+            ValueError: It was not begun, or was completed before: an event had two ends.
+        """
+        started = self.position is not None and self.position <= offset < self._next
+        if not started or offset in self._completed:
+            raise ValueError(f"offset {offset} is not in flight: it never began, or ended twice")
+        self._completed.add(offset)
+        while self._begun and self._begun[0] in self._completed:
+            done = self._begun.popleft()
+            self._completed.remove(done)
+            self.position = done + 1
+
+    @property
+    def in_flight(self) -> int:
+        """How many offsets have begun and are not complete."""
+        return len(self._begun) - len(self._completed)
+
+
+class Ledger:
+    """The trackers of all partitions that this worker owns now."""
+
+    def __init__(self) -> None:
+        self._trackers: dict[TopicPartition, OffsetTracker] = {}
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.in_flight = 0
+        """Events begun and not complete, over all owned partitions."""
+        self.completions = 0
+        """Events completed since the start; moves as long as there is progress."""
+
+    def assign(self, partitions: Iterable[TopicPartition]) -> None:
+        """Own exactly ``partitions`` from now on, each from a fresh start."""
+        self.close()
+        self._trackers = {partition: OffsetTracker() for partition in partitions}
+
+    def tracker(self, partition: TopicPartition) -> OffsetTracker | None:
+        """Return the tracker of a partition, if it is owned."""
+        return self._trackers.get(partition)
+
+    @property
+    def partitions(self) -> list[TopicPartition]:
+        """The owned partitions."""
+        return list(self._trackers)
+
+    def begin(self, tracker: OffsetTracker, offset: int) -> bool:
+        """Begin an offset of an owned partition; ``False`` when it is a repetition."""
+        if not tracker.begin(offset):
+            return False
+        self.in_flight += 1
+        self._idle.clear()
+        return True
+
+    def complete(self, tracker: OffsetTracker, offset: int) -> None:
+        """Complete an offset; without effect when its partition was revoked meanwhile."""
+        if tracker.closed:
+            return
+        tracker.complete(offset)
+        self.completions += 1
+        self.in_flight -= 1
+        if not self.in_flight:
+            self._idle.set()
+
+    def positions(self) -> dict[TopicPartition, int]:
+        """Return what may be committed now."""
+        return {
+            partition: tracker.position
+            for partition, tracker in self._trackers.items()
+            if tracker.position is not None
+        }
+
+    async def drain(self, timeout_s: float) -> bool:
+        """Wait until nothing is in flight; ``False`` if time ran out."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._idle.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def close(self) -> int:
+        """Give all partitions up; return how many events were still in flight."""
+        abandoned = self.in_flight
+        for tracker in self._trackers.values():
+            tracker.closed = True
+        self._trackers = {}
+        self.in_flight = 0
+        self._idle.set()
+        return abandoned

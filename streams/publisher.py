@@ -1,0 +1,151 @@
+"""Results and dead letters on their way out; offsets complete when the broker has them."""
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+
+from schemas.errors import BrokerError
+from schemas.kafka import Outbound
+
+log = structlog.get_logger(__name__)
+
+MAX_ATTEMPTS = 5
+"""Sends of one record before the worker gives up; aiokafka retries below this on its own."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Parcel:
+    """One record to send.
+
+    Attributes:
+        make: Builds the record at the moment of sending, so that the latency in it is true.
+        acknowledged: Called once when the broker has it.
+        fallback: Builds what to send when the broker refuses the record for its size.
+    """
+
+    topic: str
+    make: Callable[[], Outbound]
+    acknowledged: Callable[[], None]
+    fallback: Callable[[], Outbound] | None = None
+    attempts: int = 1
+
+
+class Publisher:
+    """Sends parcels in order through an idempotent producer.
+
+    Nothing is dropped: what cannot be sent after :data:`MAX_ATTEMPTS` makes :attr:`failure` fire,
+    the worker stops without committing it, and whoever owns the partition next sends it again.
+    """
+
+    def __init__(self, producer: AIOKafkaProducer) -> None:
+        self._producer = producer
+        self._outbox: deque[Parcel] = deque()
+        self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._unacknowledged = 0
+        self._task: asyncio.Task[None] | None = None
+        self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Fails with a :class:`BrokerError` when a record could not be sent."""
+
+    def start(self) -> None:
+        """Begin sending."""
+        self._task = asyncio.create_task(self._send_all(), name="publisher")
+        self._task.add_done_callback(self._ended)
+
+    def publish(self, parcel: Parcel) -> None:
+        """Put one record into the outbox; its size is bounded by what may be in flight."""
+        self._unacknowledged += 1
+        self._idle.clear()
+        self._outbox.append(parcel)
+        self._wake.set()
+
+    async def flush(self, timeout_s: float) -> bool:
+        """Wait until everything published is acknowledged; ``False`` if time ran out."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._idle.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def close(self) -> None:
+        """Stop sending; what is still in the outbox was never acknowledged."""
+        if self._task:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        if self.failure.done():
+            self.failure.exception()  # seen: an unread exception would be logged as lost
+        else:
+            self.failure.cancel()
+
+    async def _send_all(self) -> None:
+        while True:
+            if not self._outbox:
+                self._wake.clear()
+                await self._wake.wait()
+            parcel = self._outbox.popleft()
+            await self._send(parcel)
+
+    async def _send(self, parcel: Parcel) -> None:
+        outbound = parcel.make()
+        try:
+            sent = await self._producer.send(
+                parcel.topic,
+                value=outbound.value,
+                key=outbound.key,
+                headers=outbound.headers,
+            )
+        except KafkaError as error:
+            self._failed(parcel, error)
+        else:
+            sent.add_done_callback(partial(self._settled, parcel))
+
+    def _settled(self, parcel: Parcel, sent: asyncio.Future[object]) -> None:
+        if sent.cancelled():
+            return  # the producer was closed; the event stays uncommitted
+        error = sent.exception()
+        if error is None:
+            self._unacknowledged -= 1
+            if not self._unacknowledged:
+                self._idle.set()
+            parcel.acknowledged()
+        else:
+            self._failed(parcel, error)
+
+    def _failed(self, parcel: Parcel, error: BaseException) -> None:
+        if isinstance(error, MessageSizeTooLargeError) and parcel.fallback:
+            log.warning("record_too_large", topic=parcel.topic, error=str(error))
+            self._resend(Parcel(parcel.topic, parcel.fallback, parcel.acknowledged))
+            return
+        retriable = isinstance(error, KafkaError) and error.retriable
+        if retriable and parcel.attempts < MAX_ATTEMPTS:
+            delay = 0.1 * 2**parcel.attempts * random.uniform(0.5, 1.5)  # noqa: S311 - jitter
+            log.warning("send_retried", topic=parcel.topic, error=repr(error), delay_s=delay)
+            again = Parcel(
+                parcel.topic, parcel.make, parcel.acknowledged, parcel.fallback, parcel.attempts + 1
+            )
+            asyncio.get_running_loop().call_later(delay, self._resend, again)
+            return
+        if not self.failure.done():
+            self.failure.set_exception(
+                BrokerError(
+                    f"topic {parcel.topic}: the broker did not take a record after "
+                    f"{parcel.attempts} attempts: {error!r}; nothing after it is committed"
+                )
+            )
+
+    def _resend(self, parcel: Parcel) -> None:
+        self._outbox.append(parcel)
+        self._wake.set()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) and not self.failure.done():
+            self.failure.set_exception(error)

@@ -1,0 +1,227 @@
+"""The worker's settings: a TOML file, then the environment, then flags; later ones win.
+
+An environment variable is ``HEADRACE_`` and the field's name in capitals; ``__`` descends into a
+table (``HEADRACE_SCHEDULER__MAX_BATCH_TOKENS``). Lists are separated by commas.
+"""
+
+import dataclasses
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from inference.settings import SchedulerSettings
+from inference.work import OverloadPolicy
+from schemas.errors import ConfigurationError
+from schemas.events import Modality
+from streams.connection import Connection
+
+ENVIRONMENT_PREFIX = "HEADRACE_"
+# Read elsewhere, so not a misspelt setting: by the test suite.
+_NOT_SETTINGS = frozenset({"HEADRACE_REQUIRE_REAL_KAFKA"})
+
+PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+Milliseconds = Annotated[float, msgspec.Meta(gt=0, le=3_600_000)]
+
+
+class Budgets(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Milliseconds from an event's Kafka timestamp to its result, where the event names none."""
+
+    news: Milliseconds = 150.0
+    """Headlines."""
+    transcript: Milliseconds = 200.0
+    """Transcript segments."""
+    camera: Milliseconds = 100.0
+    """Camera images."""
+
+    def of(self, modality: Modality) -> float:
+        """Return the budget of one modality in milliseconds."""
+        budget: float = getattr(self, modality.value)
+        return budget
+
+
+class Models(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Checkpoint of each modality: a directory, or the name of one that ships with headrace."""
+
+    news: str | None = "news-sentiment"
+    """Headlines."""
+    transcript: str | None = None
+    """Transcript segments; none ships yet."""
+    camera: str | None = None
+    """Camera images; none ships yet."""
+
+    def of(self, modality: Modality) -> str:
+        """Return the checkpoint of one modality.
+
+        Raises:
+            ConfigurationError: None is set.
+        """
+        path: str | None = getattr(self, modality.value)
+        if path is None:
+            raise ConfigurationError(
+                f"models.{modality}: no model is set for this modality; give --model PATH "
+                f"or set {ENVIRONMENT_PREFIX}MODELS__{modality.upper()}"
+            )
+        return path
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that a worker can be told."""
+
+    bootstrap_servers: Annotated[str, msgspec.Meta(min_length=1)] = "localhost:9092"
+    """``host:port`` of the brokers, several separated by commas."""
+    group: Annotated[str, msgspec.Meta(min_length=1)] = "headrace"
+    """Consumer group; workers of one group share the partitions."""
+    modalities: Annotated[tuple[Modality, ...], msgspec.Meta(min_length=1)] = (Modality.NEWS,)
+    """Which input topics to serve."""
+    workers: Annotated[int, msgspec.Meta(ge=1, le=256)] = 1
+    """Processes to start, each a member of the group; one per core is right."""
+    partitions: PositiveInt = 8
+    """Partitions of the topics that headrace creates itself."""
+    create_topics: bool = True
+    """Create missing topics; otherwise a missing topic ends the start with an error."""
+    budgets: Budgets = Budgets()
+    """Default budget of each modality."""
+    models: Models = Models()
+    """Checkpoint of each modality."""
+    on_overload: OverloadPolicy = OverloadPolicy.DEGRADE
+    """What to do with events that cannot be on time, where the event itself does not say."""
+    scheduler: SchedulerSettings = msgspec.field(default_factory=SchedulerSettings)
+    """Queue and batches."""
+    commit_interval_ms: Milliseconds = 200.0
+    """How often finished offsets are committed."""
+    drain_ms: Milliseconds = 5_000.0
+    """How long a stop or a rebalance may wait for admitted events to finish."""
+    max_poll_records: PositiveInt = 500
+    """Most records taken from the broker at once."""
+    session_timeout_ms: PositiveInt = 10_000
+    """Silence after which the broker gives a dead worker's partitions to others."""
+    stall_ms: Milliseconds = 30_000.0
+    """Lag without progress for this long makes the watchdog rebuild the consumer."""
+    connect_timeout_ms: Milliseconds = 30_000.0
+    """How long to keep trying to reach the broker at start."""
+    request_timeout_ms: PositiveInt = 30_000
+    """How long the broker may take to acknowledge a result before the worker gives up."""
+    max_event_bytes: Annotated[int, msgspec.Meta(ge=1_024, le=1_000_000_000)] = 8 * 1024 * 1024
+    """Largest record value that is read; larger ones become dead letters."""
+    metrics_host: str = "127.0.0.1"
+    """Address that /metrics, /healthz and /readyz listen on."""
+    metrics_port: Port | None = None
+    """Port of /metrics, /healthz and /readyz; unset leaves them off, 0 takes a free one."""
+    log_format: Annotated[str, msgspec.Meta(pattern="^(console|json)$")] = "console"
+    """``console`` for people, ``json`` for collectors."""
+    log_level: Annotated[str, msgspec.Meta(pattern="^(debug|info|warning|error)$")] = "info"
+    """Least severe level that is logged."""
+
+    def connection(self) -> Connection:
+        """Return how to reach the broker."""
+        return Connection(self.bootstrap_servers, client_id=f"headrace-{self.group}")
+
+
+def load_settings(
+    *,
+    config: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    flags: Mapping[str, Any] | None = None,
+) -> Settings:
+    """Merge file, environment and flags into settings.
+
+    Args:
+        config: A TOML file, or none.
+        environment: Defaults to the process's.
+        flags: Nested like the settings; ``None`` values mean that the flag was not given.
+
+    Raises:
+        ConfigurationError: A source names an unknown setting or a value out of its limits.
+    """
+    merged: dict[str, Any] = {}
+    sources = (
+        (str(config), _read_file(config) if config else {}),
+        ("environment", _read_environment(os.environ if environment is None else environment)),
+        ("flags", _without_none(flags or {})),
+    )
+    for name, values in sources:
+        _check(values, name)
+        _merge(merged, values)
+    return _check(merged, "settings")
+
+
+def _check(values: Mapping[str, Any], source: str) -> Settings:
+    try:
+        return msgspec.convert(values, Settings, strict=False)
+    except (msgspec.ValidationError, ConfigurationError) as error:
+        raise ConfigurationError(f"{source}: {error}") from error
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"--config {path}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"--config {path}: is not TOML: {error}") from error
+
+
+def _read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name, text in environment.items():
+        if not name.startswith(ENVIRONMENT_PREFIX) or name in _NOT_SETTINGS:
+            continue
+        path = name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
+        table = values
+        for key in path[:-1]:
+            table = table.setdefault(key, {})
+        table[path[-1]] = _split(text) if _is_list(path) else text
+    return values
+
+
+def _is_list(path: list[str]) -> bool:
+    """Say whether the setting at ``path`` holds several values."""
+    kind: Any = Settings
+    for key in path:
+        try:
+            kind = get_type_hints(kind).get(key)
+        except TypeError:
+            return False
+    return kind is not None and _origin(kind) in (tuple, list)
+
+
+def _origin(kind: Any) -> Any:
+    if get_origin(kind) in (Annotated, UnionType):
+        return _origin(get_args(kind)[0])
+    return get_origin(kind) or kind
+
+
+def _split(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
+    kept: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            if inner := _without_none(value):
+                kept[key] = inner
+        elif value is not None:
+            kept[key] = value
+    return kept
+
+
+def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
+    for key, value in values.items():
+        if isinstance(value, Mapping) and isinstance(into.get(key), dict):
+            _merge(into[key], value)
+        else:
+            into[key] = dict(value) if isinstance(value, Mapping) else value
+
+
+def as_flags(settings: Settings) -> dict[str, Any]:
+    """Return settings as plain values that :func:`load_settings` reads back as flags."""
+    plain: dict[str, Any] = msgspec.to_builtins(settings)
+    plain["scheduler"] = msgspec.to_builtins(dataclasses.asdict(settings.scheduler))
+    return plain

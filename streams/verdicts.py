@@ -1,0 +1,107 @@
+"""From what became of the work to what the subscriber reads."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from inference.work import Completion
+from schemas.kafka import Inbound
+from schemas.results import Classification, Effort, Latency, Model, Verdict
+from streams.offsets import OffsetTracker
+
+_NO_EFFORT = Effort(active_share=0.0, layers=0, experts=0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Admitted:
+    """An event between the broker and its result.
+
+    Attributes:
+        inbound: The decoded event with its source.
+        record: The Kafka record as it was read, for its key and, if need be, its bytes.
+        timestamp_ms: When the event entered Kafka; its budget runs from here.
+        budget_ms: The event's own budget, or its topic's.
+        tracker: Follows the partition that the event came from.
+    """
+
+    inbound: Inbound
+    record: Any
+    timestamp_ms: float
+    budget_ms: float
+    tracker: OffsetTracker
+
+
+def to_classification(
+    completion: Completion, *, model: Model, labels: tuple[str, ...], now_ms: float
+) -> Classification:
+    """Build the result of one completed, not failed, work.
+
+    Args:
+        completion: Shed or classified; its handle is an :class:`Admitted`.
+        model: Who answered.
+        labels: Names of the prediction's scores, in their order.
+        now_ms: Wall clock in milliseconds since the epoch, read as close to sending as can be.
+    """
+    admitted: Admitted = completion.work.handle
+    # A clock that runs behind the producer's must not show a negative latency.
+    total_ms = max(0.0, now_ms - admitted.timestamp_ms)
+    verdict, reason = _judge(completion, total_ms, admitted.budget_ms)
+    prediction = completion.prediction
+    scores: dict[str, float] = {}
+    label = None
+    effort = _NO_EFFORT
+    if prediction is not None:
+        scores = {
+            name: round(score, 6) for name, score in zip(labels, prediction.scores, strict=True)
+        }
+        label = max(scores, key=scores.__getitem__)
+        effort = Effort(
+            active_share=round(prediction.active_share, 4),
+            layers=prediction.layers,
+            experts=prediction.experts,
+        )
+    inbound = admitted.inbound
+    return Classification(
+        event_id=inbound.event.id,
+        modality=inbound.modality,
+        label=label,
+        scores=scores,
+        verdict=verdict,
+        reason=reason,
+        model=model,
+        effort=effort,
+        latency=Latency(
+            budget_ms=admitted.budget_ms,
+            queue_ms=round(completion.queue_s * 1e3, 3),
+            model_ms=round(completion.model_s * 1e3, 3),
+            total_ms=round(total_ms, 3),
+        ),
+        source=inbound.source,
+        event_time=inbound.event_time,
+        result_time=datetime.fromtimestamp(now_ms / 1e3, UTC),
+    )
+
+
+def _judge(completion: Completion, total_ms: float, budget_ms: float) -> tuple[Verdict, str | None]:
+    if completion.prediction is None:
+        return Verdict.SHED, completion.reason
+    if total_ms > budget_ms:
+        return Verdict.LATE, _why_late(completion, total_ms, budget_ms)
+    if completion.degraded:
+        return Verdict.DEGRADED, completion.reason
+    return Verdict.ON_TIME, None
+
+
+def _why_late(completion: Completion, total_ms: float, budget_ms: float) -> str:
+    """Say which part of the way took the longest; that is where a remedy would help."""
+    queue_ms, model_ms = completion.queue_s * 1e3, completion.model_s * 1e3
+    parts = {
+        "before it reached the worker": total_ms - queue_ms - model_ms,
+        "in the queue": queue_ms,
+        "in the model": model_ms,
+    }
+    where = max(parts, key=parts.__getitem__)
+    return (
+        f"{total_ms - budget_ms:.0f} ms over its budget of {budget_ms:g} ms: "
+        f"{parts[where]:.0f} ms went by {where}"
+    )

@@ -1,0 +1,119 @@
+"""Liveness judged by positions that move, not by tasks that exist."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from enum import Enum
+
+import structlog
+from aiokafka.errors import KafkaError
+
+from inference.clock import Clock
+from streams import metrics
+from streams.consume import ConsumeLoop
+from streams.offsets import Ledger
+
+log = structlog.get_logger(__name__)
+
+
+class Stall(Enum):
+    """Where an event's way is blocked."""
+
+    CONSUMER = "consumer"
+    """The broker holds events and none arrives."""
+    PIPELINE = "pipeline"
+    """Events are in flight and none ends."""
+
+
+class StallDetector:
+    """Decides from what was observed, at the observer's pace, whether progress has stopped.
+
+    Args:
+        stall_s: Seconds without progress that are too many.
+    """
+
+    def __init__(self, stall_s: float) -> None:
+        self._stall_s = stall_s
+        self._since: float | None = None
+        self._progress = 0
+
+    def observe(self, *, now: float, lag: int, in_flight: int, progress: int) -> Stall | None:
+        """Judge one observation.
+
+        Args:
+            now: Monotonic seconds.
+            lag: Events at the broker that are not completed.
+            in_flight: Events taken in and not completed.
+            progress: Events completed since the start.
+        """
+        idle = lag == 0 and in_flight == 0
+        if idle or progress != self._progress or self._since is None:
+            self._progress = progress
+            self._since = now
+            return None
+        if now - self._since < self._stall_s:
+            return None
+        self._since = now  # the remedy gets as long again to show an effect
+        return Stall.PIPELINE if in_flight else Stall.CONSUMER
+
+
+class Watchdog:
+    """Looks at the positions regularly; a consumer that stands still is replaced.
+
+    Args:
+        stall_s: Seconds without progress, with work to do, that are too many.
+        report: Called with why the pipeline is stuck, or ``None`` when it moves again.
+    """
+
+    def __init__(
+        self,
+        *,
+        loop: ConsumeLoop,
+        ledger: Ledger,
+        clock: Clock,
+        stall_s: float,
+        report: Callable[[str | None], None],
+    ) -> None:
+        self._loop = loop
+        self._ledger = ledger
+        self._clock = clock
+        self._stall_s = stall_s
+        self._report = report
+        self._detector = StallDetector(stall_s)
+
+    async def run(self) -> None:
+        """Observe until cancelled."""
+        while True:
+            await asyncio.sleep(self._stall_s / 6)
+            self._act(await self._observe())
+
+    async def _observe(self) -> Stall | None:
+        lag = 0
+        # A broker that does not answer is not the consumer's fault; the client reconnects itself.
+        with contextlib.suppress(KafkaError, TimeoutError):
+            async with asyncio.timeout(self._stall_s / 2):
+                lags = await self._loop.lag()
+            lag = sum(lags.values())
+            by_topic: dict[str, int] = {}
+            for partition, behind in lags.items():
+                by_topic[partition.topic] = by_topic.get(partition.topic, 0) + behind
+            for topic, behind in by_topic.items():
+                metrics.LAG.labels(topic).set(behind)
+        return self._detector.observe(
+            now=self._clock.monotonic(),
+            lag=lag,
+            in_flight=self._ledger.in_flight,
+            progress=self._ledger.completions,
+        )
+
+    def _act(self, stall: Stall | None) -> None:
+        if stall is Stall.CONSUMER:
+            metrics.CONSUMER_REBUILDS.inc()
+            log.error("consumer_stalled", stall_s=self._stall_s, remedy="rebuilding the consumer")
+            self._loop.rebuild()
+        elif stall is Stall.PIPELINE:
+            reason = f"{self._ledger.in_flight} events in flight, none ended in {self._stall_s:g} s"
+            log.error("pipeline_stalled", reason=reason)
+            self._report(reason)
+        else:
+            self._report(None)

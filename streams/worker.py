@@ -1,0 +1,263 @@
+"""The worker service: where Kafka and the engine meet."""
+
+import asyncio
+import contextlib
+import time
+from typing import Any
+
+import structlog
+from aiohttp import web
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+from inference.checkpoint import load_engine
+from inference.clock import SystemClock
+from inference.engine import Encoded, Engine
+from schemas.errors import BrokerError, ConfigurationError
+from schemas.events import Modality, NewsEvent, TranscriptEvent
+from schemas.limits import DEFAULT_LIMITS
+from streams import metrics
+from streams.connection import Connection
+from streams.consume import ConsumeLoop
+from streams.health import Health, serve
+from streams.lane import Lane
+from streams.offsets import Ledger
+from streams.publisher import Publisher
+from streams.settings import Settings
+from streams.topics import dead_letter_topic, ensure_topics, event_topic, result_topic
+from streams.watchdog import Watchdog
+
+log = structlog.get_logger(__name__)
+
+CONNECT_RETRY_S = 0.5
+HEADROOM_BYTES = 1024 * 1024
+"""What a record may need beyond the value: key, headers, the batch's own fields."""
+_WARM_UP_TEXT = "Shares of the company rose after it reported higher profits for the quarter"
+
+
+class Worker:
+    """One process's share of the consumer group, from start to drained stop."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._clock = SystemClock()
+        self._stopping = asyncio.Event()
+        self.health = Health("model", "broker", "assignment")
+
+    def stop(self) -> None:
+        """Ask for a drained stop; safe to call more than once."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Serve until stopped.
+
+        Raises:
+            ConfigurationError: A setting cannot be used.
+            BrokerError: The broker cannot be reached or refuses this worker.
+            EngineError: The model cannot be loaded, or its thread died.
+        """
+        async with contextlib.AsyncExitStack() as stack:
+            await self._serve_health(stack)
+            engines = self._load_engines()
+            self.health.met("model")
+            await self._connect()
+            self.health.met("broker")
+            ledger = Ledger()
+            publisher = await self._start_publisher(stack)
+            lanes = self._lanes(engines, ledger, publisher)
+            for lane in lanes.values():
+                await lane.scheduler.start(warmup=_warm_up(lane.engine))
+                stack.push_async_callback(lane.scheduler.close)
+            await self._consume(lanes, ledger, publisher)
+
+    async def _serve_health(self, stack: contextlib.AsyncExitStack) -> None:
+        settings = self._settings
+        if settings.metrics_port is None:
+            return
+        runner: web.AppRunner
+        runner, port = await serve(
+            self.health, host=settings.metrics_host, port=settings.metrics_port
+        )
+        stack.push_async_callback(runner.cleanup)
+        log.info("metrics_served", host=settings.metrics_host, port=port)
+
+    def _load_engines(self) -> dict[Modality, Engine]:
+        engines: dict[str, Engine] = {}
+        chosen: dict[Modality, Engine] = {}
+        for modality in self._settings.modalities:
+            path = self._settings.models.of(modality)
+            started = time.perf_counter()
+            engine = engines.get(path) or load_engine(path)
+            engines[path] = chosen[modality] = engine
+            if modality not in engine.modalities:
+                served = ", ".join(sorted(engine.modalities))
+                raise ConfigurationError(
+                    f"models.{modality}: {path} classifies {served}, not {modality}; "
+                    "choose a model that was made for it"
+                )
+            log.info(
+                "model_loaded",
+                modality=modality.value,
+                model=engine.model.name,
+                version=engine.model.version,
+                digest=engine.model.digest[:19],
+                seconds=round(time.perf_counter() - started, 2),
+            )
+        return chosen
+
+    async def _connect(self) -> None:
+        """Make sure of the broker and its topics, with patience for one that is just starting."""
+        settings = self._settings
+        names = [
+            name
+            for modality in settings.modalities
+            for name in (
+                event_topic(modality),
+                result_topic(modality),
+                dead_letter_topic(event_topic(modality)),
+            )
+        ]
+        give_up = self._clock.monotonic() + settings.connect_timeout_ms / 1e3
+        while True:
+            try:
+                await ensure_topics(
+                    settings.connection(),
+                    names,
+                    partitions=settings.partitions,
+                    allow_create=settings.create_topics,
+                    max_message_bytes=settings.max_event_bytes + HEADROOM_BYTES,
+                )
+            except BrokerError as error:
+                if not error.retriable or self._clock.monotonic() > give_up:
+                    raise
+                log.warning("broker_not_ready", error=str(error))
+                await asyncio.sleep(CONNECT_RETRY_S)
+            else:
+                return
+
+    async def _start_publisher(self, stack: contextlib.AsyncExitStack) -> Publisher:
+        producer = make_producer(
+            self._settings.connection(),
+            request_timeout_ms=self._settings.request_timeout_ms,
+            max_request_size=self._settings.max_event_bytes + HEADROOM_BYTES,
+        )
+        await producer.start()
+        stack.push_async_callback(producer.stop)
+        publisher = Publisher(producer)
+        publisher.start()
+        stack.push_async_callback(publisher.close)
+        return publisher
+
+    def _lanes(
+        self, engines: dict[Modality, Engine], ledger: Ledger, publisher: Publisher
+    ) -> dict[str, Lane]:
+        settings = self._settings
+        lanes = (
+            Lane(
+                modality=modality,
+                topic=event_topic(modality),
+                engine=engine,
+                clock=self._clock,
+                scheduler_settings=settings.scheduler,
+                budget_ms=settings.budgets.of(modality),
+                on_overload=settings.on_overload,
+                limits=DEFAULT_LIMITS,
+                ledger=ledger,
+                publisher=publisher,
+            )
+            for modality, engine in engines.items()
+        )
+        return {lane.topic: lane for lane in lanes}
+
+    def _make_consumer(self) -> AIOKafkaConsumer:
+        settings = self._settings
+        return AIOKafkaConsumer(
+            **settings.connection().client_options(),
+            group_id=settings.group,
+            enable_auto_commit=False,
+            # A group that has committed nothing starts with the oldest event: none is skipped.
+            auto_offset_reset="earliest",
+            session_timeout_ms=settings.session_timeout_ms,
+            heartbeat_interval_ms=max(1, settings.session_timeout_ms // 4),
+            rebalance_timeout_ms=int(settings.drain_ms) + settings.session_timeout_ms,
+            # A fetch that finds nothing is answered after this; events are answered at once.
+            fetch_max_wait_ms=500,
+            isolation_level="read_committed",
+        )
+
+    async def _consume(self, lanes: dict[str, Lane], ledger: Ledger, publisher: Publisher) -> None:
+        settings = self._settings
+        loop = ConsumeLoop(
+            make_consumer=self._make_consumer,
+            lanes=lanes,
+            ledger=ledger,
+            max_poll_records=settings.max_poll_records,
+            drain_s=settings.drain_ms / 1e3,
+            commit_interval_s=settings.commit_interval_ms / 1e3,
+        )
+        watchdog = Watchdog(
+            loop=loop,
+            ledger=ledger,
+            clock=self._clock,
+            stall_s=settings.stall_ms / 1e3,
+            report=self._report,
+        )
+        consuming = asyncio.create_task(loop.run(), name="consume")
+        side = [
+            asyncio.create_task(watchdog.run(), name="watchdog"),
+            asyncio.create_task(self._watch_readiness(loop), name="readiness"),
+        ]
+        stopped = asyncio.create_task(self._stopping.wait())
+        failures = [lane.scheduler.failure for lane in lanes.values()]
+        try:
+            await asyncio.wait(
+                [consuming, stopped, publisher.failure, *failures, *side],
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            _raise_first([publisher.failure, *failures, *side])
+            self.health.unmet("assignment")
+            loop.stop()
+            await consuming
+            log.info("drained", in_flight=ledger.in_flight)
+        finally:
+            for task in (consuming, stopped, *side):
+                task.cancel()
+            await asyncio.gather(consuming, stopped, *side, return_exceptions=True)
+
+    def _report(self, problem: str | None) -> None:
+        self.health.problem = problem
+
+    async def _watch_readiness(self, loop: ConsumeLoop) -> None:
+        while True:
+            (self.health.met if loop.owning else self.health.unmet)("assignment")
+            metrics.READY.set(self.health.ready)
+            await asyncio.sleep(0.1)
+
+
+def make_producer(
+    connection: Connection, *, request_timeout_ms: int, max_request_size: int
+) -> AIOKafkaProducer:
+    """Return a producer that neither loses nor doubles what it acknowledged."""
+    return AIOKafkaProducer(
+        **connection.client_options(),
+        enable_idempotence=True,
+        acks="all",
+        # Results leave when they are ready; under load they gather while a send is under way.
+        linger_ms=0,
+        request_timeout_ms=request_timeout_ms,
+        max_request_size=max_request_size,
+    )
+
+
+def _warm_up(engine: Engine) -> list[Encoded]:
+    """Return inputs that exercise the engine before the first event pays for it."""
+    if Modality.NEWS in engine.modalities:
+        return engine.encode([NewsEvent(id="warm-up", headline=_WARM_UP_TEXT)])
+    if Modality.TRANSCRIPT in engine.modalities:
+        return engine.encode([TranscriptEvent(id="warm-up", text=_WARM_UP_TEXT)])
+    return []
+
+
+def _raise_first(futures: list[Any]) -> None:
+    for future in futures:
+        if future.done() and not future.cancelled() and (error := future.exception()):
+            raise error
