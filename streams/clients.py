@@ -1,0 +1,115 @@
+"""Kafka clients of the commands for people: opened, closed, and their failures put into words."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaConnectionError, KafkaError
+
+from schemas.errors import BrokerError, ConfigurationError
+from streams.connection import Connection
+
+
+def silence_client_logs() -> None:
+    """Keep aiokafka's own log lines off a person's terminal; our errors say what matters."""
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+
+
+@asynccontextmanager
+async def open_admin(connection: Connection) -> AsyncIterator[AIOKafkaAdminClient]:
+    """Connect an administration client.
+
+    Raises:
+        BrokerError: No broker answers.
+        ConfigurationError: The address is not one.
+    """
+    admin = _made(AIOKafkaAdminClient, connection)
+    try:
+        await _start(admin, connection)
+        yield admin
+    finally:
+        await admin.close()
+
+
+@asynccontextmanager
+async def open_producer(
+    connection: Connection, *, max_request_size: int
+) -> AsyncIterator[AIOKafkaProducer]:
+    """Connect a producer that neither loses nor doubles what the broker acknowledged.
+
+    Args:
+        connection: How to reach the broker.
+        max_request_size: Largest record in bytes.
+
+    Raises:
+        BrokerError: No broker answers.
+        ConfigurationError: The address is not one.
+    """
+    producer = _made(
+        AIOKafkaProducer,
+        connection,
+        enable_idempotence=True,
+        acks="all",
+        linger_ms=0,
+        max_request_size=max_request_size,
+    )
+    try:
+        await _start(producer, connection)
+        yield producer
+    finally:
+        await producer.stop()
+
+
+@asynccontextmanager
+async def open_consumer(connection: Connection, **options: Any) -> AsyncIterator[AIOKafkaConsumer]:
+    """Connect a consumer that belongs to no group unless ``group_id`` says so.
+
+    Raises:
+        BrokerError: No broker answers.
+        ConfigurationError: The address is not one.
+    """
+    defaults: dict[str, Any] = {
+        "enable_auto_commit": False,
+        "isolation_level": "read_committed",
+        "auto_offset_reset": "earliest",
+    }
+    consumer = _made(AIOKafkaConsumer, connection, **defaults | options)
+    try:
+        await _start(consumer, connection)
+        # Stopping a consumer whose tasks have not run yet raises CancelledError (aiokafka 0.14).
+        await asyncio.sleep(0)
+        yield consumer
+    finally:
+        await consumer.stop()
+
+
+def _made(client: Any, connection: Connection, **options: Any) -> Any:
+    try:
+        return client(**connection.client_options(), **options)
+    except ValueError as error:
+        raise _no_address(connection, error) from error
+
+
+async def _start(client: Any, connection: Connection) -> None:
+    try:
+        await client.start()
+    except ValueError as error:
+        raise _no_address(connection, error) from error
+    except (KafkaError, OSError, TimeoutError) as error:
+        # A failed bootstrap only repeats the address; other errors (authorisation) tell more.
+        details = "" if isinstance(error, KafkaConnectionError) else f" ({error!r})"
+        raise BrokerError(
+            f"bootstrap_servers: no broker answers at {connection.bootstrap_servers}{details}; "
+            "start one with `headrace broker`, or give another address with --bootstrap-servers"
+        ) from error
+
+
+def _no_address(connection: Connection, error: ValueError) -> ConfigurationError:
+    return ConfigurationError(
+        f"bootstrap_servers: {connection.bootstrap_servers!r} is not an address ({error}); "
+        "give host:port, several separated by commas"
+    )
