@@ -45,8 +45,10 @@ MAX_PRIORITY = 9
 OVERLOAD_WORDS = ("degrade", "shed", "late")
 
 _DECIMAL = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?", re.ASCII).fullmatch
+# Version 00 ends after the flags; later ones may go on.
 _TRACEPARENT = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
+    r"((?<!^00.{53})-[\x21-\x7e]{1,200})?"
 ).fullmatch
 _OURS = re.compile(r"headrace\.(?P<modality>[a-z]+)\.v(?P<version>[0-9]+)").fullmatch
 _MOMENT = Moment()

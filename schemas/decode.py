@@ -16,7 +16,7 @@ from schemas.limits import DEFAULT_LIMITS, Limits
 from schemas.payload import IMAGES, JSON, media_type, read_base64, read_object, read_value
 from schemas.records import Inbound, Record
 from schemas.results import Source
-from schemas.rules import EPOCH
+from schemas.rules import EPOCH, Number
 
 NO_TIMESTAMP = -1
 """What Kafka says when a record has no timestamp."""
@@ -50,12 +50,11 @@ def decode_event(
     media = media_type(attributes.get("content-type"), modality)
     if media in IMAGES:
         document: dict[str, Any] = {"image": value, "content_type": media}
-    elif media == STRUCTURED:
-        envelope = read_object(value, "value", limits)
-        attributes |= cloudevents.from_envelope(envelope)
-        document = _from_envelope(envelope, attributes, modality, limits)
     else:
         document = read_object(value, "value", limits)
+        if media == STRUCTURED or _is_envelope(document):
+            attributes |= cloudevents.from_envelope(document)
+            document = _from_envelope(document, attributes, modality, limits)
     cloudevents.check_specversion(attributes)
     cloudevents.check_type(attributes, modality)
     try:
@@ -88,6 +87,11 @@ def _inbound(
         event_time=_own_time(event) or ce_time or recorded,
         source=Source(topic=record.topic, partition=record.partition, offset=record.offset),
     )
+
+
+def _is_envelope(document: dict[str, Any]) -> bool:
+    """Recognise a structured event whose producer could not set its content type."""
+    return "specversion" in document and ("data" in document or "data_base64" in document)
 
 
 def _from_envelope(
@@ -142,13 +146,29 @@ def _fill(
 
 
 def _typed(document: dict[str, Any], modality: Modality, limits: Limits) -> Event:
+    kind = EVENT_TYPES[modality]
     try:
-        event = msgspec.convert(document, EVENT_TYPES[modality])
-    except msgspec.ValidationError as error:
-        raise _invalid(str(error), document, modality, limits) from None
+        event = msgspec.convert(document, kind)
+    except msgspec.ValidationError:
+        tidied = _tidied(document, modality)
+        try:
+            event = msgspec.convert(tidied, kind)
+        except msgspec.ValidationError as error:
+            raise _invalid(str(error), tidied, modality, limits) from None
     if isinstance(event, CameraEvent) and event.content_type is None:
         return msgspec.structs.replace(event, content_type=images.media_type(event.image))
     return event
+
+
+def _tidied(document: dict[str, Any], modality: Modality) -> dict[str, Any]:
+    """Undo what JSON writers do to fields: null for an absent one, 3.0 for a whole number."""
+    rules = RULES[modality]
+    tidied = {name: value for name, value in document.items() if value is not None}
+    for name, value in tidied.items():
+        rule = rules.get(name)
+        if isinstance(value, float) and value.is_integer() and isinstance(rule, Number):
+            tidied[name] = int(value)
+    return tidied
 
 
 def _invalid(

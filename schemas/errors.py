@@ -70,7 +70,7 @@ class BrokerError(HeadraceError):
 
 
 _SHOWN_CHARS = 40
-_SHOWN_BYTES = 12
+_SHOWN_BYTES = 24
 _SHOWN_BITS = 64
 
 

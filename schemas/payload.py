@@ -19,7 +19,7 @@ JSON = "application/json"
 _ALIASES = {"text/json": JSON, "image/jpg": JPEG, "image/x-png": PNG}
 IMAGES = (JPEG, PNG)
 _CHARSETS = ("utf-8", "utf8", "us-ascii")
-_NO_NUMBER = re.compile(r"[+-]?(NaN|Infinity|Inf)", re.IGNORECASE)
+_NO_NUMBER = re.compile(r"NaN|Infinity", re.IGNORECASE)
 
 
 def read_value(record: Record, modality: Modality, limits: Limits) -> bytes:
@@ -93,9 +93,8 @@ def read_object(value: bytes, field: str, limits: Limits) -> dict[str, Any]:
 
 
 def _why_not_json(value: bytes, error: orjson.JSONDecodeError) -> str:
-    where = error.doc[error.pos : error.pos + 9]
-    if _NO_NUMBER.match(where):
-        return f"{where} is no number in JSON; leave the field out or send null"
+    if found := _NO_NUMBER.match(error.doc, error.pos):
+        return f"{found[0]} is no number in JSON; leave the field out or send null"
     if media := sniff(value):
         return f"it looks like {media}; say so in the header content-type"
     return f"{error.msg} (character {error.pos}); send UTF-8 JSON"

@@ -25,7 +25,9 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     """Which weights answered."""
 
     name: str
+    """The checkpoint's name."""
     version: str
+    """The checkpoint's version."""
     digest: str
     """``sha256:`` and the hex digest of the weights and configuration."""
 
@@ -45,6 +47,7 @@ class Latency(msgspec.Struct, frozen=True, kw_only=True):
     """Where the time went, in milliseconds."""
 
     budget_ms: float
+    """The event's budget: its own, or its topic's."""
     queue_ms: float
     """From ingress to the start of the batch."""
     model_ms: float
@@ -57,29 +60,42 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     """The Kafka record that an event came from."""
 
     topic: str
+    """The record's topic."""
     partition: int
+    """The record's partition."""
     offset: int
+    """The record's offset."""
 
 
 class Classification(msgspec.Struct, frozen=True, kw_only=True):
     """The result for one event."""
 
     event_id: str
+    """The event's ``id``."""
     modality: Modality
+    """The event's."""
     label: str | None
     """The most probable label; ``None`` when shed."""
     scores: dict[str, float]
     """Calibrated probability per label; empty when shed."""
     verdict: Verdict
+    """How the result was reached."""
     reason: str | None = None
     """Why the verdict is not ``on_time``."""
     revision: int = 0
+    """0 for the first answer; 1 when the event was classified again at full effort."""
     model: Model
+    """Which weights answered."""
     effort: Effort
+    """How much of the network the event was given."""
     latency: Latency
+    """Where the time went."""
     source: Source
+    """The Kafka record that the event came from."""
     event_time: datetime
+    """When the event happened."""
     result_time: datetime
+    """When the result was handed to the producer."""
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,9 +106,16 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     message: str
     """Names the field, the value and the remedy."""
     field: str | None = None
+    """The offending field as a path, such as ``tickers[3]``; none when it is the whole record."""
     event_id: str | None = None
+    """The event's id, where it could be read."""
     source: Source
+    """The original Kafka record."""
     modality: Modality
+    """What the original's topic carries."""
     content_type: str | None = None
+    """The original's content type, as it was sent."""
     failed_at: datetime
+    """When it failed."""
     attempts: int = 1
+    """How often it has failed, redrives included."""

@@ -24,6 +24,10 @@ _SEEN = f"[^\\u0000{_BLANK}]"
 _TEXT_PATTERN = "^[^\\u0000]*$"
 _VISIBLE_TEXT_PATTERN = f"^[^\\u0000]*{_SEEN}[^\\u0000]*$"
 _NAME_PATTERN = f"^[^{_CONTROLS}]*{_SEEN}[^{_CONTROLS}]*$"
+_MOMENT_PATTERN = (
+    r"^(19[7-9][0-9]|[2-9][0-9]{3})-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?"
+    r"([Zz]|[+-][0-9]{2}:?[0-9]{2})$"
+)
 _has_seen = re.compile(_SEEN).search
 _has_control = re.compile(f"[{_CONTROLS}]").search
 
@@ -169,7 +173,7 @@ class Moment(msgspec.Struct, frozen=True):
             )
         if value < EPOCH:
             raise InvalidEventError(
-                f"{field}: {value.isoformat()} is before 1970; send {self.wanted(limits)}",
+                f"{field}: {value.isoformat()} is before 1970; send the real time or none",
                 field=field,
             )
 
@@ -178,8 +182,8 @@ class Moment(msgspec.Struct, frozen=True):
         return "an RFC 3339 time with Z or an offset, such as 2026-03-02T08:00:00Z"
 
     def schema(self, _limits: Limits, /) -> dict[str, Any]:
-        """Return the format; ``now`` is beyond a schema."""
-        return {"format": "date-time"}
+        """Return the form; how far ahead it may lie is beyond a schema."""
+        return {"format": "date-time", "pattern": _MOMENT_PATTERN}
 
 
 class Image(msgspec.Struct, frozen=True):
