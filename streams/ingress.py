@@ -66,7 +66,9 @@ class Ingress:
                     record, self._modality, now_ms=int(now_ms), limits=self._limits
                 )
             except ContractError as error:
-                self._reject(self.rejection(record, tracker, error.code, error))
+                self._reject(
+                    self.rejection(record, tracker, error.code, error, event_id=error.event_id)
+                )
             else:
                 decoded.append((record, inbound))
         return [
@@ -81,7 +83,7 @@ class Ingress:
         code: str,
         error: Exception,
         *,
-        event_id: str | None = None,
+        event_id: str | None,
     ) -> Rejected:
         """Describe why a record cannot be classified."""
         letter = DeadLetter(

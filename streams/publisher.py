@@ -9,7 +9,7 @@ from functools import partial
 
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
 
 from schemas.errors import BrokerError
 from schemas.kafka import Outbound
@@ -18,6 +18,8 @@ log = structlog.get_logger(__name__)
 
 MAX_ATTEMPTS = 5
 """Sends of one record before the worker gives up; aiokafka retries below this on its own."""
+RETRY_BASE_S = 0.1
+"""First wait before a record is sent again; each next one is about twice as long."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,9 +127,12 @@ class Publisher:
             log.warning("record_too_large", topic=parcel.topic, error=str(error))
             self._resend(Parcel(parcel.topic, parcel.fallback, parcel.acknowledged))
             return
-        retriable = isinstance(error, KafkaError) and error.retriable
+        # aiokafka does not count its own time-outs among what may be tried again.
+        retriable = isinstance(error, KafkaTimeoutError) or (
+            isinstance(error, KafkaError) and error.retriable
+        )
         if retriable and parcel.attempts < MAX_ATTEMPTS:
-            delay = 0.1 * 2**parcel.attempts * random.uniform(0.5, 1.5)  # noqa: S311 - jitter
+            delay = RETRY_BASE_S * 2**parcel.attempts * random.uniform(0.5, 1.5)  # noqa: S311 - jitter
             log.warning("send_retried", topic=parcel.topic, error=repr(error), delay_s=delay)
             again = Parcel(
                 parcel.topic, parcel.make, parcel.acknowledged, parcel.fallback, parcel.attempts + 1

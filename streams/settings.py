@@ -107,8 +107,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """How long to keep trying to reach the broker at start."""
     request_timeout_ms: PositiveInt = 30_000
     """How long the broker may take to acknowledge a result before the worker gives up."""
-    max_event_bytes: Annotated[int, msgspec.Meta(ge=1_024, le=1_000_000_000)] = 8 * 1024 * 1024
-    """Largest record value that is read; larger ones become dead letters."""
+    max_record_bytes: Annotated[int, msgspec.Meta(ge=1_048_576, le=100_000_000)] = 16 * 1024 * 1024
+    """Largest record of the topics created here; what is too large to be an event still fits, so
+    that it can become a dead letter with its bytes."""
     metrics_host: str = "127.0.0.1"
     """Address that /metrics, /healthz and /readyz listen on."""
     metrics_port: Port | None = None

@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 
 CONNECT_RETRY_S = 0.5
 HEADROOM_BYTES = 1024 * 1024
-"""What a record may need beyond the value: key, headers, the batch's own fields."""
+"""What a dead letter may need beyond the record that it is about: headers, the batch's fields."""
 _WARM_UP_TEXT = "Shares of the company rose after it reported higher profits for the quarter"
 
 
@@ -124,7 +124,7 @@ class Worker:
                     names,
                     partitions=settings.partitions,
                     allow_create=settings.create_topics,
-                    max_message_bytes=settings.max_event_bytes + HEADROOM_BYTES,
+                    max_message_bytes=settings.max_record_bytes + HEADROOM_BYTES,
                 )
             except BrokerError as error:
                 if not error.retriable or self._clock.monotonic() > give_up:
@@ -138,7 +138,7 @@ class Worker:
         producer = make_producer(
             self._settings.connection(),
             request_timeout_ms=self._settings.request_timeout_ms,
-            max_request_size=self._settings.max_event_bytes + HEADROOM_BYTES,
+            max_request_size=self._settings.max_record_bytes + HEADROOM_BYTES,
         )
         await producer.start()
         stack.push_async_callback(producer.stop)

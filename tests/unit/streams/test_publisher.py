@@ -1,0 +1,106 @@
+"""What is published is acknowledged, sent again, or stops the worker; it is never dropped."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from aiokafka.errors import (
+    KafkaError,
+    KafkaTimeoutError,
+    MessageSizeTooLargeError,
+    TopicAuthorizationFailedError,
+)
+
+from schemas.errors import BrokerError
+from schemas.kafka import Outbound
+from streams import publisher as publisher_module
+from streams.publisher import Parcel, Publisher
+
+
+class ScriptedProducer:
+    """Answers each send with the next outcome of its script, then with success."""
+
+    def __init__(self, *outcomes: KafkaError | None) -> None:
+        self.outcomes = list(outcomes)
+        self.sent: list[Outbound] = []
+
+    async def send(self, topic: str, **record: Any) -> asyncio.Future[object]:
+        """Take a record as aiokafka does: the returned future is the acknowledgement."""
+        del topic
+        self.sent.append(Outbound(**record))
+        acknowledgement: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        outcome = self.outcomes.pop(0) if self.outcomes else None
+        if outcome is None:
+            acknowledgement.set_result(None)
+        else:
+            acknowledgement.set_exception(outcome)
+        return acknowledgement
+
+
+def outbound(value: bytes) -> Outbound:
+    """A record with nothing but a value."""
+    return Outbound(key=b"k", value=value, headers=[])
+
+
+async def run(producer: ScriptedProducer, *parcels: Parcel) -> Publisher:
+    """Publish and wait for acknowledgement or failure."""
+    publisher = Publisher(producer)  # type: ignore[arg-type]
+    publisher.start()
+    for parcel in parcels:
+        publisher.publish(parcel)
+    flushing = asyncio.ensure_future(publisher.flush(10))
+    await asyncio.wait([flushing, publisher.failure], return_when=asyncio.FIRST_COMPLETED)
+    flushing.cancel()
+    return publisher
+
+
+async def test_records_leave_in_order_and_are_acknowledged() -> None:
+    """Each parcel's callback runs once."""
+    producer, acknowledged = ScriptedProducer(), []
+    parcels = [
+        Parcel("t", lambda n=n: outbound(b"%d" % n), lambda n=n: acknowledged.append(n))
+        for n in range(5)
+    ]
+    publisher = await run(producer, *parcels)
+    await publisher.close()
+    assert [record.value for record in producer.sent] == [b"0", b"1", b"2", b"3", b"4"]
+    assert acknowledged == [0, 1, 2, 3, 4]
+
+
+async def test_a_passing_fault_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One acknowledgement follows, after the second send."""
+    monkeypatch.setattr(publisher_module, "RETRY_BASE_S", 0.0)
+    producer, acknowledged = ScriptedProducer(KafkaTimeoutError()), []
+    publisher = await run(
+        producer, Parcel("t", lambda: outbound(b"x"), lambda: acknowledged.append(1))
+    )
+    await publisher.close()
+    assert len(producer.sent) == 2
+    assert acknowledged == [1]
+
+
+async def test_a_lasting_fault_stops_the_worker_without_an_acknowledgement() -> None:
+    """The event stays uncommitted, so that its next owner answers it."""
+    producer, acknowledged = ScriptedProducer(TopicAuthorizationFailedError()), []
+    publisher = await run(
+        producer, Parcel("secret", lambda: outbound(b"x"), lambda: acknowledged.append(1))
+    )
+    with pytest.raises(BrokerError, match="topic secret"):
+        await publisher.failure
+    await publisher.close()
+    assert acknowledged == []
+
+
+async def test_a_record_too_large_leaves_in_its_smaller_form() -> None:
+    """A dead letter that the broker refuses for its size goes without its value."""
+    producer, acknowledged = ScriptedProducer(MessageSizeTooLargeError()), []
+    parcel = Parcel(
+        "t",
+        lambda: outbound(b"large"),
+        lambda: acknowledged.append(1),
+        fallback=lambda: outbound(b""),
+    )
+    publisher = await run(producer, parcel)
+    await publisher.close()
+    assert [record.value for record in producer.sent] == [b"large", b""]
+    assert acknowledged == [1]
