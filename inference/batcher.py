@@ -1,0 +1,247 @@
+"""The one decision of the scheduler: what runs next, what is shed, when to look again.
+
+While everything that waits can be met at full effort, the work with the least slack leads the batch
+(earliest deadline first, which is optimal then). Once that is impossible the same rule would serve
+every event a little too late, in tiny batches. So then, in this order:
+
+1. works that allow it get the highest effort at which all can be met;
+2. where no effort is low enough, works too tight for a batch of good throughput are passed over,
+   the rest share the device by the weights of their priorities, and what cannot be met any more
+   is shed as soon as that is certain.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from inference.cost import CostModel
+from inference.engine import EffortLevel
+from inference.plan import Outlook, Plan
+from inference.queue import DeadlineQueue, Entry, Line
+from inference.settings import SchedulerSettings
+from inference.work import OverloadPolicy
+
+EXPIRY_TICK_S = 0.005
+"""Shedding behind a busy device is looked after this often at most."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Works to run together.
+
+    Attributes:
+        effort: The rung for all of them.
+        degraded: The rung is below full.
+        reason: Why it is below full; ``None`` otherwise.
+        tokens: Sum over the works.
+        expected_s: Typical run time in seconds.
+        late: Some of the works are late whatever is done.
+    """
+
+    entries: tuple[Entry, ...]
+    effort: EffortLevel
+    degraded: bool
+    reason: str | None
+    tokens: int
+    expected_s: float
+    late: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shed:
+    """A work that nothing allowed can finish in time.
+
+    Attributes:
+        reason: For people; says by how much it falls short.
+    """
+
+    entry: Entry
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Decision:
+    """What to do now.
+
+    Attributes:
+        batch: Goes to the device; decide again afterwards.
+        shed: To be completed without running.
+        wake_at: Monotonic seconds at which to decide again if nothing happens before;
+            ``None`` when only an arrival or the end of a batch can change anything.
+    """
+
+    batch: Batch | None = None
+    shed: tuple[Shed, ...] = ()
+    wake_at: float | None = None
+
+
+class MicroBatcher:
+    """Decides over a queue without changing it; holds no state of its own."""
+
+    def __init__(self, settings: SchedulerSettings, efforts: Sequence[EffortLevel]) -> None:
+        self._settings = settings
+        self._efforts = tuple(efforts)
+        self._reserve = settings.publish_reserve_ms / 1e3
+        self._lead = settings.prepare_lead_ms / 1e3
+        self._ageing = settings.ageing_ms / 1e3
+
+    def decide(
+        self,
+        queue: DeadlineQueue,
+        now: float,
+        cost: CostModel,
+        device_free_at: float,
+        *,
+        curious: bool = False,
+    ) -> Decision:
+        """Decide what happens at ``now``.
+
+        Args:
+            queue: What waits; not changed.
+            now: Monotonic seconds.
+            cost: What batches cost at each effort.
+            device_free_at: When the device is expected to take a batch; the past if it is idle,
+                infinity if a batch is waiting for it already.
+            curious: No cost was observed for long, so run one work even if it seems hopeless:
+                an estimate that sheds everything would otherwise never be corrected.
+        """
+        if not queue:
+            return Decision()
+        forms = now >= device_free_at - self._lead
+        costs = [cost.coefficients(effort.name) for effort in self._efforts]
+        start = max(now, device_free_at) if forms else now
+        outlook = Outlook(queue, start, costs, self._settings)
+        hopeless, tight = self._sort_out(outlook)
+        if not forms:
+            return Decision(None, tuple(hopeless), self._wake_at(outlook, now, device_free_at))
+        plan, reason = self._choose(queue, outlook, tight)
+        if not plan.entries and len(hopeless) < len(queue):
+            # The costs moved since the keys were computed; a free device does not wait for that.
+            plan.fill([_front(queue, hopeless)], late=True)
+        elif not plan.entries and curious:
+            probe = max(hopeless, key=lambda shed: shed.entry.key)
+            hopeless.remove(probe)
+            plan, reason = self._probe(outlook, probe)
+        return Decision(self._batch(plan, reason, cost), tuple(hopeless))
+
+    def _sort_out(self, outlook: Outlook) -> tuple[list[Shed], list[tuple[int, Entry]]]:
+        """Part the works that full effort may not save into hopeless ones and those in need.
+
+        Those in need come with the index of the highest effort that is still in time.
+        """
+        hopeless: list[Shed] = []
+        tight: list[tuple[int, Entry]] = []
+        for entry in outlook.doubtful():
+            work = entry.work
+            left = work.deadline - self._reserve - outlook.start
+            costs = (
+                outlook.costs if work.on_overload is OverloadPolicy.DEGRADE else outlook.costs[:1]
+            )
+            needed = math.inf
+            for level, curve in enumerate(costs):
+                needed = curve.seconds(work.tokens, 1)
+                if needed <= left:
+                    tight.append((level, entry))
+                    break
+            else:
+                effort = self._efforts[len(costs) - 1].name
+                hopeless.append(Shed(entry, _why_shed(needed, left, effort)))
+        tight.sort(key=lambda pair: pair[1])
+        return hopeless, tight
+
+    def _choose(
+        self, queue: DeadlineQueue, outlook: Outlook, tight: list[tuple[int, Entry]]
+    ) -> tuple[Plan, str | None]:
+        """Return the batch to run, empty if there is nothing to run, and why it is degraded."""
+        late = outlook.late()
+        if late and outlook.start - max(queue.late_served_at, late[0].key) > self._ageing:
+            return outlook.plan(0).fill(late, late=True), None
+        if tight:
+            level, first = tight[0]
+            in_need = (entry for needs, entry in tight if min(needs, level) > 0 or not level)
+            rescue = outlook.plan(level).fill(in_need)
+            if self._leaves_all_met(outlook, rescue):
+                return rescue, _why_rescued(outlook, first, self._reserve) if level else None
+        full = outlook.tight(0)
+        if full.entries and not self._leaves_all_met(outlook, full):
+            return self._choose_overloaded(outlook, full)
+        return full.fill(late, late=True), None
+
+    def _choose_overloaded(self, outlook: Outlook, full: Plan) -> tuple[Plan, str | None]:
+        """Not all can be met at full effort: lower it, then part with what is too tight."""
+        best, reason = full, None
+        leader = outlook.leader()
+        if leader is not None and leader.policy is OverloadPolicy.DEGRADE:
+            excess = outlook.excess_tokens(full)
+            for level in range(1, len(self._efforts)):
+                lower = outlook.tight(level)
+                if not lower.entries:
+                    continue
+                best = lower
+                reason = f"full effort for all would leave {excess:.0f} waiting tokens too late"
+                if self._leaves_all_met(outlook, best):
+                    return best, reason
+        wide = outlook.wide(best.level)
+        if wide.entries and outlook.excess_tokens(wide) < outlook.excess_tokens(best):
+            best = wide
+        return best, reason
+
+    def _leaves_all_met(self, outlook: Outlook, plan: Plan) -> bool:
+        """Say whether what waits behind a plan can be met; one mean work is within the estimate."""
+        return bool(plan.entries) and outlook.excess_tokens(plan) <= outlook.mean_tokens
+
+    def _probe(self, outlook: Outlook, hopeless: Shed) -> tuple[Plan, str | None]:
+        degrades = hopeless.entry.work.on_overload is OverloadPolicy.DEGRADE
+        plan = outlook.plan(len(self._efforts) - 1 if degrades else 0)
+        return plan.fill([hopeless.entry], late=True), hopeless.reason if plan.level else None
+
+    def _batch(self, plan: Plan, reason: str | None, cost: CostModel) -> Batch | None:
+        if not plan.entries:
+            return None
+        effort = self._efforts[plan.level]
+        return Batch(
+            entries=tuple(plan.entries),
+            effort=effort,
+            degraded=plan.level > 0,
+            reason=reason,
+            tokens=plan.tokens,
+            expected_s=cost.expect(plan.tokens, len(plan.entries), effort.name),
+            late=plan.late,
+        )
+
+    def _wake_at(self, outlook: Outlook, now: float, device_free_at: float) -> float | None:
+        """Return when the next batch is due to be formed or the next work becomes hopeless."""
+        expiry = math.inf
+        for line in outlook.lines:
+            if line.policy is not OverloadPolicy.LATE:
+                expiry = min(expiry, self._hopeless_at(outlook, line))
+        wake_at = min(device_free_at - self._lead, max(expiry, now + EXPIRY_TICK_S))
+        return wake_at if wake_at < math.inf else None
+
+    def _hopeless_at(self, outlook: Outlook, line: Line) -> float:
+        costs = outlook.costs if line.policy is OverloadPolicy.DEGRADE else outlook.costs[:1]
+        work = line.entries[0].work
+        return work.deadline - self._reserve - min(cost.seconds(work.tokens, 1) for cost in costs)
+
+
+def _front(queue: DeadlineQueue, hopeless: Sequence[Shed]) -> Entry:
+    """Return the work with the least slack that is not hopeless."""
+    passed = {shed.entry.sequence for shed in hopeless}
+    fronts = (
+        next((entry for entry in line.entries if entry.sequence not in passed), None)
+        for line in queue.lines
+    )
+    return min(entry for entry in fronts if entry is not None)
+
+
+def _why_shed(needed_s: float, left_s: float, effort: str) -> str:
+    return (
+        f"would miss its deadline by {(needed_s - left_s) * 1e3:.1f} ms: effort {effort} needs "
+        f"{needed_s * 1e3:.1f} ms, {max(0.0, left_s) * 1e3:.1f} ms are left"
+    )
+
+
+def _why_rescued(outlook: Outlook, entry: Entry, reserve_s: float) -> str:
+    finish = outlook.start + outlook.costs[0].seconds(entry.work.tokens, 1)
+    over = finish + reserve_s - entry.work.deadline
+    return f"full effort would miss the deadline by {over * 1e3:.1f} ms"

@@ -1,0 +1,296 @@
+"""Candidate batches for one decision, and what each would leave undone."""
+
+import math
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from heapq import heapify, heappop, heapreplace, merge
+from itertools import accumulate
+
+from inference.cost import Coefficients
+from inference.queue import DeadlineQueue, Entry, Line
+from inference.settings import SchedulerSettings
+from inference.work import OverloadPolicy
+
+FIXED_SHARE = 0.05
+"""A batch is large enough when its fixed cost is at most this share of the whole."""
+LEAST_BATCH_S = 0.005
+"""Batches shorter than this grow all the same; the hand-over between threads costs too."""
+MISFITS = 16
+"""Works that do not fit are passed over this often before a batch is closed."""
+HORIZONS = 8
+HORIZON_STEP = 1.5
+GOOD_RATE = 0.95
+
+
+class Plan:
+    """A batch that grows while it fits its bounds and its tightest member.
+
+    Args:
+        level: Index of the effort.
+        cost: Cost curve of that effort.
+        start: Monotonic seconds at which the batch would start.
+        enough_tokens: Size beyond which throughput no longer improves.
+
+    Attributes:
+        due: Monotonic seconds by which the batch must end.
+        late: Some members are late whatever is done.
+    """
+
+    __slots__ = (
+        "_enough",
+        "_settings",
+        "_start",
+        "cost",
+        "due",
+        "entries",
+        "late",
+        "level",
+        "tokens",
+    )
+
+    def __init__(
+        self,
+        level: int,
+        cost: Coefficients,
+        start: float,
+        enough_tokens: float,
+        settings: SchedulerSettings,
+    ) -> None:
+        self.level = level
+        self.cost = cost
+        self.entries: list[Entry] = []
+        self.tokens = 0
+        self.due = math.inf
+        self.late = False
+        self._start = start
+        self._enough = enough_tokens
+        self._settings = settings
+
+    @property
+    def seconds(self) -> float:
+        """Predicted run time; 0 when empty."""
+        return self.cost.seconds(self.tokens, len(self.entries)) if self.entries else 0.0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether growing further is not allowed or not worthwhile."""
+        return (
+            len(self.entries) >= self._settings.max_batch_events
+            or self.tokens >= self._settings.max_batch_tokens
+            or self.tokens >= self._enough
+        )
+
+    def fill(self, candidates: Iterable[Entry], *, late: bool = False) -> "Plan":
+        """Add what fits, in order.
+
+        Args:
+            candidates: Works in the order in which they should be considered.
+            late: The candidates' own deadlines are beyond rescue and bind the batch no more.
+        """
+        misfits = 0
+        for entry in candidates:
+            if self.is_full or misfits > MISFITS:
+                break
+            if self._add(entry, late=late):
+                self.late |= late
+            else:
+                misfits += 1
+        return self
+
+    def _add(self, entry: Entry, *, late: bool) -> bool:
+        tokens = self.tokens + entry.work.tokens
+        if tokens > self._settings.max_batch_tokens and self.entries:
+            return False
+        due = self.due
+        if not late:
+            due = min(due, entry.work.deadline - self._settings.publish_reserve_ms / 1e3)
+        if self._start + self.cost.seconds(tokens, len(self.entries) + 1) > due:
+            return False
+        self.entries.append(entry)
+        self.tokens = tokens
+        self.due = due
+        return True
+
+
+class Outlook:
+    """The queue as it will be when the device is free, seen through the cost curves.
+
+    Args:
+        start: Monotonic seconds at which the next batch can start.
+        costs: Cost curve per effort, full effort first.
+    """
+
+    def __init__(
+        self,
+        queue: DeadlineQueue,
+        start: float,
+        costs: Sequence[Coefficients],
+        settings: SchedulerSettings,
+    ) -> None:
+        self.start = start
+        self.costs = costs
+        self.lines = queue.lines
+        self.mean_tokens = max(1.0, queue.mean_tokens)
+        self._settings = settings
+        self._reserve = settings.publish_reserve_ms / 1e3
+        self._alive = [[self._first_alive(line, cost) for line in self.lines] for cost in costs[:1]]
+
+    def _first_alive(self, line: Line, cost: Coefficients) -> int:
+        return line.before(self.start + self._reserve + cost.fixed_s + cost.per_event_s)
+
+    def alive(self, level: int) -> list[int]:
+        """Return per line the index from which works can still meet their deadlines."""
+        while len(self._alive) <= level:
+            cost = self.costs[len(self._alive)]
+            self._alive.append([self._first_alive(line, cost) for line in self.lines])
+        return self._alive[level]
+
+    def doubtful(self) -> Iterator[Entry]:
+        """Yield the works that full effort cannot finish in time, or only just; none that are late.
+
+        Lines of :attr:`OverloadPolicy.LATE` hold no doubts: what is late there still runs.
+        """
+        for line, alive in zip(self.lines, self.alive(0), strict=True):
+            if alive and line.policy is not OverloadPolicy.LATE:
+                yield from line.entries[:alive]
+
+    def late(self) -> list[Entry]:
+        """Return the works to run although they are late, the latest first; a batch's worth."""
+        parts = [
+            line.entries[: min(alive, self._most)]
+            for line, alive in zip(self.lines, self.alive(0), strict=True)
+            if alive and line.policy is OverloadPolicy.LATE
+        ]
+        return list(merge(*parts))
+
+    def tight(self, level: int) -> Plan:
+        """Plan around the work with the least slack: right while all can be met."""
+        parts = [
+            line.entries[alive : alive + self._most]
+            for line, alive in zip(self.lines, self.alive(level), strict=True)
+            if self.allows(line, level)
+        ]
+        return self.plan(level).fill(parts[0] if len(parts) == 1 else merge(*parts))
+
+    def wide(self, level: int) -> Plan:
+        """Plan for throughput: pass over works so tight that they would keep the batch small."""
+        passed = [
+            max(alive, line.before(self.start + self._reserve + self._horizon(level)))
+            for line, alive in zip(self.lines, self.alive(level), strict=True)
+        ]
+        return self.plan(level).fill(self._by_weight(level, passed))
+
+    def plan(self, level: int) -> Plan:
+        """Return an empty plan at an effort."""
+        cost = self.costs[level]
+        return Plan(level, cost, self.start, self.enough_tokens(cost), self._settings)
+
+    def allows(self, line: Line, level: int) -> bool:
+        """Say whether a line's works may be run at an effort."""
+        return level == 0 or line.policy is OverloadPolicy.DEGRADE
+
+    def leader(self) -> Line | None:
+        """Return the line whose turn it is by weight and age, among those with works in time."""
+        able = [
+            line
+            for line, alive in zip(self.lines, self.alive(0), strict=True)
+            if alive < len(line.entries)
+        ]
+        return min(able, key=self._turn, default=None)
+
+    def excess_tokens(self, plan: Plan) -> float:
+        """Return how many tokens would miss their deadlines once ``plan`` has run.
+
+        Compares, for growing horizons, what falls due with what the device can do until then.
+        """
+        level, busy = plan.level, plan.seconds
+        rate = self._rate(level)
+        keys = sorted((entry.key, entry.work.tokens) for entry in plan.entries)
+        taken = [0, *accumulate(tokens for _, tokens in keys)]
+        remaining = self._tokens_before(level, math.inf) - plan.tokens
+        if remaining <= 0 or math.isinf(rate):
+            return 0.0
+        worst, horizon = 0.0, max(busy, 1e-3)
+        while horizon < busy + remaining / rate:
+            key = self.start + self._reserve + horizon
+            due = self._tokens_before(level, key) - taken[bisect_left(keys, (key,))]
+            worst = max(worst, due - rate * (horizon - busy))
+            horizon *= HORIZON_STEP
+        return worst
+
+    def enough_tokens(self, cost: Coefficients) -> float:
+        """Return the size from which on throughput hardly improves, within the bounds."""
+        settings = self._settings
+        slope = cost.per_token_s + cost.per_event_s / self.mean_tokens
+        most = min(settings.max_batch_tokens, settings.max_batch_events * self.mean_tokens)
+        if slope <= 0.0:
+            return most
+        amortised = cost.fixed_s * (1.0 / FIXED_SHARE - 1.0) / slope
+        return min(most, max(amortised, (LEAST_BATCH_S - cost.fixed_s) / slope))
+
+    @property
+    def _most(self) -> int:
+        return self._settings.max_batch_events + MISFITS
+
+    def _seconds(self, level: int, tokens: float) -> float:
+        return self.costs[level].seconds(tokens, tokens / self.mean_tokens)
+
+    def _rate(self, level: int) -> float:
+        """Return tokens per second in batches that are large enough."""
+        tokens = self.enough_tokens(self.costs[level])
+        seconds = self._seconds(level, tokens)
+        return tokens / seconds if seconds > 0.0 else math.inf
+
+    def _tokens_before(self, level: int, key: float) -> float:
+        """Estimate the tokens of works in time whose key is smaller."""
+        return sum(
+            max(0, (len(line.entries) if math.isinf(key) else line.before(key)) - alive)
+            * line.mean_tokens
+            for line, alive in zip(self.lines, self.alive(level), strict=True)
+        )
+
+    def _tokens_from(self, level: int, key: float) -> float:
+        """Estimate the tokens that may run at an effort and whose key is not smaller."""
+        return sum(
+            (len(line.entries) - max(alive, line.before(key))) * line.mean_tokens
+            for line, alive in zip(self.lines, self.alive(level), strict=True)
+            if self.allows(line, level)
+        )
+
+    def _horizon(self, level: int) -> float:
+        """Return the least slack in seconds that a member needs for a batch of good throughput."""
+        enough = self.enough_tokens(self.costs[level])
+        longest = self._seconds(level, enough)
+        rates = []
+        for step in range(1, HORIZONS + 1):
+            horizon = longest * step / HORIZONS
+            waiting = self._tokens_from(level, self.start + self._reserve + horizon)
+            tokens = min(waiting, enough * step / HORIZONS)
+            seconds = self._seconds(level, tokens)
+            rates.append((tokens / seconds if seconds > 0.0 else 0.0, horizon))
+        good = GOOD_RATE * max(rates)[0]
+        return next(horizon for rate, horizon in rates if rate >= good)
+
+    def _by_weight(self, level: int, first: Sequence[int]) -> Iterator[Entry]:
+        """Yield works line by line as their weights share the device out."""
+        heap: list[tuple[tuple[bool, float], int, int]] = [
+            (self._turn(line), number, first[number])
+            for number, line in enumerate(self.lines)
+            if first[number] < len(line.entries) and self.allows(line, level)
+        ]
+        heapify(heap)
+        while heap:
+            (_, virtual), number, at = heap[0]
+            line = self.lines[number]
+            entry = line.entries[at]
+            yield entry
+            if at + 1 < len(line.entries):
+                turn = (True, virtual + entry.work.tokens / line.weight)
+                heapreplace(heap, (turn, number, at + 1))
+            else:
+                heappop(heap)
+
+    def _turn(self, line: Line) -> tuple[bool, float]:
+        """Order lines: those that got nothing for too long, then those with the least share."""
+        starving = self.start - line.served_at > self._settings.ageing_ms / 1e3
+        return (not starving, line.virtual)

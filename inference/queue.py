@@ -1,0 +1,197 @@
+"""The bounded queue of admitted work, ordered by slack within priority classes.
+
+Works lie in lines, one per priority and overload policy, each a list kept sorted by slack. A
+sorted list beats a heap here: deadlines mostly arrive in order, so that insertion is an append, and
+a batch may begin anywhere in a line (a heap gives its front alone) at the price of one bisection.
+"""
+
+import math
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterable, Sequence
+from operator import itemgetter
+from typing import NamedTuple
+
+from inference.work import OverloadPolicy, Work
+
+PRICE_TOLERANCE = 0.2
+"""Share by which the price of a token may move before the keys are computed anew."""
+
+
+class Entry(NamedTuple):
+    """A work in its line.
+
+    Attributes:
+        key: The deadline less what the work's tokens cost, in monotonic seconds. Slack falls at the
+            same pace for all, so its order is the order of the keys.
+        sequence: Order of arrival; decides between equal keys.
+    """
+
+    key: float
+    sequence: int
+    work: Work
+
+
+_KEY = itemgetter(0)
+
+
+class Line:
+    """The works of one priority and policy, least slack first.
+
+    Attributes:
+        tokens: Sum over the works.
+        virtual: Tokens served so far divided by the weight; the line with the least is next.
+        served_at: When a work was last taken, or when the line last came to life.
+    """
+
+    __slots__ = ("entries", "policy", "priority", "served_at", "tokens", "virtual", "weight")
+
+    def __init__(self, priority: int, policy: OverloadPolicy, weight: float) -> None:
+        self.priority = priority
+        self.policy = policy
+        self.weight = weight
+        self.entries: list[Entry] = []
+        self.tokens = 0
+        self.virtual = 0.0
+        self.served_at = 0.0
+
+    def before(self, key: float) -> int:
+        """Return how many entries have a smaller key."""
+        return bisect_left(self.entries, key, key=_KEY)
+
+    @property
+    def mean_tokens(self) -> float:
+        """Tokens per work."""
+        return self.tokens / len(self.entries)
+
+
+class DeadlineQueue:
+    """Admitted works that wait for the device.
+
+    Args:
+        max_tokens: The mark at which :attr:`room_tokens` is gone; pushing beyond it still works.
+        weights: Share of each priority, lowest priority first.
+
+    Attributes:
+        tokens: Sum over the works.
+        late_served_at: When late works were last taken, in monotonic seconds.
+    """
+
+    def __init__(self, max_tokens: int, weights: Sequence[float]) -> None:
+        self.max_tokens = max_tokens
+        self.tokens = 0
+        self.late_served_at = -math.inf
+        self._token_s = 0.0
+        self._weights = weights
+        self._lines: dict[tuple[int, OverloadPolicy], Line] = {}
+        self._works = 0
+        self._sequence = 0
+        self._virtual = 0.0
+
+    def __len__(self) -> int:
+        return self._works
+
+    @property
+    def room_tokens(self) -> int:
+        """Tokens that may still be pushed; never below 0."""
+        return max(0, self.max_tokens - self.tokens)
+
+    @property
+    def mean_tokens(self) -> float:
+        """Tokens per work; 0 when empty."""
+        return self.tokens / self._works if self._works else 0.0
+
+    @property
+    def lines(self) -> list[Line]:
+        """The lines that hold works."""
+        return [line for line in self._lines.values() if line.entries]
+
+    @property
+    def earliest_deadline(self) -> float | None:
+        """Deadline of the work with the least slack; ``None`` when empty."""
+        fronts = [line.entries[0] for line in self.lines]
+        return min(fronts).work.deadline if fronts else None
+
+    def push(self, work: Work, now: float) -> None:
+        """Add a work at ``now`` monotonic seconds."""
+        line = self._line_of(work)
+        if not line.entries:
+            # A line that slept has saved up no claim on the device.
+            line.virtual = max(line.virtual, self._virtual)
+            line.served_at = now
+        self._sequence += 1
+        tokens = work.encoded.tokens
+        insort(line.entries, Entry(work.deadline - tokens * self._token_s, self._sequence, work))
+        line.tokens += tokens
+        self.tokens += tokens
+        self._works += 1
+
+    def reprice(self, token_s: float) -> None:
+        """Set what a token costs in seconds; sorts anew when that has changed a good deal."""
+        if abs(token_s - self._token_s) <= PRICE_TOLERANCE * self._token_s:
+            return
+        self._token_s = token_s
+        for line in self.lines:
+            line.entries = sorted(
+                Entry(work.deadline - work.tokens * token_s, sequence, work)
+                for _, sequence, work in line.entries
+            )
+
+    def take(self, entries: Iterable[Entry], now: float, *, late: bool = False) -> None:
+        """Remove works that are going to run and charge their lines for it.
+
+        Args:
+            entries: What is taken.
+            now: Monotonic seconds.
+            late: Some of them are late.
+        """
+        if late:
+            self.late_served_at = now
+        for line, taken in self._by_line(entries):
+            self._virtual = max(self._virtual, line.virtual)
+            line.served_at = now
+            line.virtual += self._cut(line, taken) / line.weight
+
+    def remove(self, entries: Iterable[Entry]) -> None:
+        """Remove works that will not run."""
+        for line, gone in self._by_line(entries):
+            self._cut(line, gone)
+
+    def withdraw(self, predicate: Callable[[Work], bool]) -> list[Work]:
+        """Remove and return every work that the predicate holds for; looks at all of them."""
+        withdrawn: list[Work] = []
+        for line in self.lines:
+            gone = [entry for entry in line.entries if predicate(entry.work)]
+            if gone:
+                self._cut(line, gone)
+                withdrawn.extend(entry.work for entry in gone)
+        return withdrawn
+
+    def _by_line(self, entries: Iterable[Entry]) -> list[tuple[Line, list[Entry]]]:
+        parts: dict[tuple[int, OverloadPolicy], list[Entry]] = {}
+        for entry in entries:
+            work = entry.work
+            parts.setdefault((work.priority, work.on_overload), []).append(entry)
+        return [(self._lines[where], sorted(part)) for where, part in parts.items()]
+
+    def _line_of(self, work: Work) -> Line:
+        where = (work.priority, work.on_overload)
+        line = self._lines.get(where)
+        if line is None:
+            line = self._lines[where] = Line(*where, self._weights[work.priority])
+        return line
+
+    def _cut(self, line: Line, gone: list[Entry]) -> int:
+        """Remove sorted entries, run by run as most lie side by side; return their tokens."""
+        entries, at = line.entries, len(gone)
+        while at:
+            last = bisect_left(entries, gone[at - 1])
+            run = 1
+            while run < at and last - run >= 0 and entries[last - run] is gone[at - 1 - run]:
+                run += 1
+            del entries[last - run + 1 : last + 1]
+            at -= run
+        tokens = sum(entry.work.tokens for entry in gone)
+        line.tokens -= tokens
+        self.tokens -= tokens
+        self._works -= len(gone)
+        return tokens
