@@ -157,7 +157,6 @@ class Lane:
         state = self.scheduler.snapshot()
         metrics.QUEUE_EVENTS.labels(self.modality).set(state.queued_works)
         metrics.QUEUE_TOKENS.labels(self.modality).set(state.queued_tokens)
-        metrics.IN_FLIGHT.set(self._ledger.in_flight)
 
 
 def _without_value(outbound: Outbound) -> Outbound:

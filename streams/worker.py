@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import time
-from typing import Any
 
 import structlog
 from aiohttp import web
@@ -204,16 +203,20 @@ class Worker:
         consuming = asyncio.create_task(loop.run(), name="consume")
         side = [
             asyncio.create_task(watchdog.run(), name="watchdog"),
-            asyncio.create_task(self._watch_readiness(loop), name="readiness"),
+            asyncio.create_task(self._watch_state(loop, ledger), name="state"),
         ]
-        stopped = asyncio.create_task(self._stopping.wait())
-        failures = [lane.scheduler.failure for lane in lanes.values()]
+        stopped = asyncio.create_task(self._wait_for_stop())
+        failures: list[asyncio.Future[None]] = [
+            publisher.failure,
+            *(lane.scheduler.failure for lane in lanes.values()),
+            *side,
+        ]
         try:
             await asyncio.wait(
-                [consuming, stopped, publisher.failure, *failures, *side],
+                [consuming, stopped, *failures],
                 return_when=asyncio.FIRST_COMPLETED,
             )
-            _raise_first([publisher.failure, *failures, *side])
+            _raise_first(failures)
             self.health.unmet("assignment")
             loop.stop()
             await consuming
@@ -223,11 +226,15 @@ class Worker:
                 task.cancel()
             await asyncio.gather(consuming, stopped, *side, return_exceptions=True)
 
+    async def _wait_for_stop(self) -> None:
+        await self._stopping.wait()
+
     def _report(self, problem: str | None) -> None:
         self.health.problem = problem
 
-    async def _watch_readiness(self, loop: ConsumeLoop) -> None:
+    async def _watch_state(self, loop: ConsumeLoop, ledger: Ledger) -> None:
         while True:
+            metrics.IN_FLIGHT.set(ledger.in_flight)
             (self.health.met if loop.owning else self.health.unmet)("assignment")
             metrics.READY.set(self.health.ready)
             await asyncio.sleep(0.1)
@@ -257,7 +264,7 @@ def _warm_up(engine: Engine) -> list[Encoded]:
     return []
 
 
-def _raise_first(futures: list[Any]) -> None:
+def _raise_first(futures: list[asyncio.Future[None]]) -> None:
     for future in futures:
         if future.done() and not future.cancelled() and (error := future.exception()):
             raise error
