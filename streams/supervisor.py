@@ -3,7 +3,7 @@
 import asyncio
 import multiprocessing
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from multiprocessing.connection import Connection as Pipe
 from multiprocessing.process import BaseProcess
@@ -123,8 +123,8 @@ class Supervisor:
         terminated_at: float | None = None
         now = asyncio.get_running_loop().time
         while process.is_alive():
-            while _has_message(pipe):
-                self._note_ready(index, ready=pipe.recv())
+            for ready in _messages(pipe):
+                self._note_ready(index, ready=ready)
             if self._stopping.is_set() and terminated_at is None:
                 terminated_at = now()
                 process.terminate()
@@ -151,11 +151,13 @@ def run_child(settings: dict[str, Any], pipe: Pipe) -> None:
     raise SystemExit(asyncio.run(serve_worker(loaded, pipe)))
 
 
-def _has_message(pipe: Pipe) -> bool:
+def _messages(pipe: Pipe) -> Iterator[bool]:
+    """Take what the worker has told so far; a worker that is gone tells nothing."""
     try:
-        return pipe.poll()
+        while pipe.poll():
+            yield pipe.recv()
     except (EOFError, OSError):
-        return False
+        return
 
 
 def _shared_registry() -> CollectorRegistry:
