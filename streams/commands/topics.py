@@ -61,9 +61,7 @@ def create(bootstrap_servers: str, partitions: int, modalities: tuple[str, ...])
     names = _names(modalities)
     connection = Connection(bootstrap_servers)
     created = asyncio.run(
-        ensure_topics(
-            connection, names, partitions=partitions, max_message_bytes=MAX_MESSAGE_BYTES
-        )
+        ensure_topics(connection, names, partitions=partitions, max_message_bytes=MAX_MESSAGE_BYTES)
     )
     for name in names:
         note = f"created with {partitions} partitions" if name in created else "exists already"

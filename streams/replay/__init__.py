@@ -1,0 +1,1 @@
+"""Event logs to Kafka, at the pace that they were recorded in."""
