@@ -1,0 +1,121 @@
+"""Fixtures that need a broker: one broker serves a whole run."""
+
+import asyncio
+import os
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import NoReturn
+
+import pytest
+from aiokafka.admin import NewTopic
+
+from streams.broker import AUTO, PROVIDERS, RunningBroker, available, open_broker
+from streams.clients import open_admin
+from streams.connection import Connection
+
+REQUIRE_REAL_KAFKA = "HEADRACE_REQUIRE_REAL_KAFKA"
+
+TopicFactory = Callable[..., Awaitable[str]]
+BrokerFactory = Callable[..., AbstractAsyncContextManager[RunningBroker]]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Say which broker to test against."""
+    group = parser.getgroup("headrace")
+    group.addoption(
+        "--bootstrap-servers",
+        metavar="H:P",
+        help="use this Apache Kafka instead of starting one",
+    )
+    group.addoption(
+        "--broker",
+        choices=[AUTO, *PROVIDERS],
+        default=AUTO,
+        help="where the broker comes from that a run starts",
+    )
+
+
+@pytest.fixture(scope="session")
+def broker(pytestconfig: pytest.Config) -> Iterator[RunningBroker]:
+    """Return the run's broker; all tests share it, so it may be neither killed nor paused."""
+    opened = open_broker(
+        pytestconfig.getoption("--broker"),
+        bootstrap_servers=pytestconfig.getoption("--bootstrap-servers"),
+    )
+    with asyncio.Runner() as runner:
+        running = runner.run(opened.__aenter__())
+        try:
+            yield running
+        finally:
+            runner.run(opened.__aexit__(None, None, None))
+
+
+@pytest.fixture(scope="session")
+def real_kafka(broker: RunningBroker) -> RunningBroker:
+    """Return the run's broker if it is Apache Kafka; the embedded one proves nothing here."""
+    if not broker.is_kafka:
+        _skip_or_fail(f"this run's broker is the {broker.provider} one")
+    return broker
+
+
+@pytest.fixture
+def kafka_factory(pytestconfig: pytest.Config) -> BrokerFactory:
+    """Return what starts an Apache Kafka of a test's own, to be killed, paused or configured.
+
+    The arguments are those of ``open_broker`` after ``provider``.
+    """
+    asked: str = pytestconfig.getoption("--broker")
+    reasons = {name: available(name) for name in ("docker", "maven") if asked in {AUTO, name}}
+    provider = next((name for name, reason in reasons.items() if reason is None), None)
+    if provider is None:
+        found = [f"{name}: {reason}" for name, reason in reasons.items()]
+        _skip_or_fail("; ".join(found) or f"this run asks for the {asked} broker")
+    return lambda **options: open_broker(provider, **options)
+
+
+@pytest.fixture
+async def topic_factory(broker: RunningBroker) -> AsyncIterator[TopicFactory]:
+    """Return what creates topics of unique names and deletes them after the test.
+
+    ``await topic_factory(3, max_message_bytes="2000000")`` returns the name of one.
+    """
+    async with topics_of(broker.bootstrap_servers) as create:
+        yield create
+
+
+@pytest.fixture
+async def topic(topic_factory: TopicFactory) -> str:
+    """Return the name of a new topic of one partition."""
+    return await topic_factory()
+
+
+@asynccontextmanager
+async def topics_of(bootstrap_servers: str) -> AsyncIterator[TopicFactory]:
+    """Yield what creates topics on a broker; deletes them afterwards where it still answers."""
+    connection = Connection(bootstrap_servers, "headrace-tests")
+    created: list[str] = []
+
+    async def create(partitions: int = 1, *, name: str = "test", **configs: str) -> str:
+        unique = f"{name}.{uuid.uuid4().hex[:12]}"
+        settings = {key.replace("_", "."): value for key, value in configs.items()}
+        async with open_admin(connection) as admin:
+            response = await admin.create_topics(
+                [NewTopic(unique, partitions, 1, topic_configs=settings)]
+            )
+        assert [error[1] for error in response.topic_errors] == [0], response
+        created.append(unique)
+        return unique
+
+    yield create
+    if created:
+        async with open_admin(connection) as admin:
+            await admin.delete_topics(created)
+
+
+def _skip_or_fail(reason: str) -> NoReturn:
+    """Skip a test for want of Apache Kafka, unless the run must not go without."""
+    message = f"needs Apache Kafka: {reason}"
+    if os.environ.get(REQUIRE_REAL_KAFKA) == "1":
+        pytest.fail(f"{message}, and {REQUIRE_REAL_KAFKA}=1 asks for it")
+    pytest.skip(message)
