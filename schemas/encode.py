@@ -6,7 +6,7 @@ from typing import Any, Literal
 import msgspec
 import orjson
 
-from schemas import cloudevents
+from schemas import cloudevents, images
 from schemas.cloudevents import SPECVERSION, STRUCTURED
 from schemas.contract import TIME_FIELDS, check_event
 from schemas.errors import ConfigurationError, InvalidEventError, UndecodableError, shown
@@ -121,6 +121,9 @@ def encode_event(
     """
     modality = _MODALITIES[type(event)]
     check_event(event, modality, limits, now_ms=None)
+    if isinstance(event, CameraEvent):
+        media = images.media_type(event.image)
+        event = msgspec.structs.replace(event, content_type=media)
     options = _options(budget_ms, priority, on_overload, traceparent, limits)
     attributes = {
         "specversion": SPECVERSION,

@@ -14,13 +14,13 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_WHOLE = 2**53 - 1
 """Largest whole number that every JSON reader keeps exact."""
 
-# What is left of a text when nothing can be seen of it: white space and zero-width characters.
+# What is left of a text when nothing can be seen of it: white space, controls, zero widths.
 _BLANK = (
-    "\\u0009-\\u000d\\u001c-\\u0020\\u0085\\u00a0\\u1680\\u2000-\\u200d"
+    "\\u0000-\\u0020\\u007f-\\u00a0\\u1680\\u2000-\\u200d"
     "\\u2028\\u2029\\u202f\\u205f\\u2060\\u3000\\ufeff"
 )
 _CONTROLS = "\\u0000-\\u001f\\u007f-\\u009f"
-_SEEN = f"[^\\u0000{_BLANK}]"
+_SEEN = f"[^{_BLANK}]"
 _TEXT_PATTERN = "^[^\\u0000]*$"
 _VISIBLE_TEXT_PATTERN = f"^[^\\u0000]*{_SEEN}[^\\u0000]*$"
 _NAME_PATTERN = f"^[^{_CONTROLS}]*{_SEEN}[^{_CONTROLS}]*$"
