@@ -17,6 +17,7 @@ from rich.table import Table
 
 REFERENCE = ("naive-one", "naive-one-1t")
 """Throughput is compared with the faster of these: the first worker that one would write."""
+WIDTH = 140
 PACKAGES = ("headrace", "torch", "transformers", "tokenizers", "aiokafka", "faust-streaming")
 
 
@@ -83,16 +84,16 @@ def reference(figures: Figures) -> float | None:
 
 def show(figures: Figures) -> None:
     """Print the tables."""
-    console = Console(width=150)
+    console = Console(width=WIDTH)
     console.print("\n" + ", ".join(f"{name} {value}" for name, value in figures.facts.items()))
     limit = figures.facts["limit_ms"]
-    console.print(_throughput(figures, f"Highest rate with p99 within {limit:g} ms"))
+    console.print(_throughput(figures, f"Highest rate with p99 within {limit:g} ms (times in ms)"))
     console.print(_costs(figures))
 
 
 def _throughput(figures: Figures, title: str) -> Table:
     table = Table(title=title, title_justify="left")
-    table.add_column("candidate")
+    table.add_column("candidate", no_wrap=True)
     for name in ("events/s", "min-max", "ratio", "p50", "p99", "p99 at reader"):
         table.add_column(name, justify="right")
     for name in ("p50 at half", "p99 at half", "backlog/s", "not on time"):
@@ -121,13 +122,13 @@ def _throughput(figures: Figures, title: str) -> Table:
 def _costs(figures: Figures) -> Table:
     roles = ("worker", "broker", "load", "reader", "other")
     table = Table(title="What it took at that rate", title_justify="left")
-    table.add_column("candidate")
+    table.add_column("candidate", no_wrap=True)
     for role in roles:
-        table.add_column(f"{role} cores", justify="right")
+        table.add_column(f"{role} cores", justify="right", min_width=6)
     for role in roles[:3]:
-        table.add_column(f"{role} ms/event", justify="right")
-    table.add_column("RSS MiB at rest / loaded", justify="right")
-    table.add_column("USS MiB at rest / loaded", justify="right")
+        table.add_column(f"{role} ms/event", justify="right", min_width=8)
+    for kind in ("RSS", "USS"):
+        table.add_column(f"{kind} MiB rest / load", justify="right", min_width=11)
     for name, outcomes in figures.outcomes.items():
         best = [outcome.best for outcome in outcomes if outcome.best]
         sizes = [
