@@ -1,0 +1,124 @@
+"""Finding a checkpoint, checking it, and loading it as an engine."""
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+import orjson
+import torch
+
+from inference.device import has_fast_bfloat16
+from inference.engine import Engine
+from inference.model import SparseEncoderConfig, SparseEncoderForSequenceClassification
+from inference.sparse_engine import SparseEngine
+from inference.storage import WEIGHTS_FILE, read_weights
+from inference.text import TOKENIZER_FILE, TextEncoder
+from schemas.errors import ConfigurationError, EngineError
+from schemas.results import Model
+
+CHECKPOINTS = Path(__file__).parent / "checkpoints"
+"""Where the checkpoints that come with the package lie, one directory each."""
+CONFIG_FILE = "config.json"
+
+
+def load_engine(
+    path_or_name: str | Path, *, threads: int = 1, dtype: torch.dtype | None = None
+) -> Engine:
+    """Load a checkpoint.
+
+    Args:
+        path_or_name: The name of a checkpoint that comes with the package, or a directory.
+        threads: Threads per product; sets torch's own number for the whole process.
+        dtype: Number format to run in; ``None`` for the quickest of the processor.
+
+    Raises:
+        ConfigurationError: There is no such checkpoint, or it holds another kind of model.
+        EngineError: A file of the checkpoint is damaged.
+    """
+    if threads < 1:
+        raise ConfigurationError(f"threads is {threads}; it must be at least 1")
+    directory = find_checkpoint(path_or_name)
+    config = _read_config(directory)
+    # One thread per worker: the tokenizer's own pool would compete with the other workers.
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true" if threads > 1 else "false")
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)
+    tokenizer = TextEncoder.load(directory, config.max_position_embeddings)
+    if tokenizer.vocabulary_size > config.vocab_size:
+        raise EngineError(
+            f"{directory / TOKENIZER_FILE} has {tokenizer.vocabulary_size} pieces and the model "
+            f"{config.vocab_size}; the files are of different checkpoints"
+        )
+    model = Model(
+        name=config.checkpoint_name, version=config.checkpoint_version, digest=digest(directory)
+    )
+    network = _build(directory, config)
+    network.to(dtype or (torch.bfloat16 if has_fast_bfloat16() else torch.float32))
+    return SparseEngine(network, tokenizer, model)
+
+
+def find_checkpoint(path_or_name: str | Path) -> Path:
+    """Return the directory of a checkpoint.
+
+    Raises:
+        ConfigurationError: There is none, or a file of it is missing.
+    """
+    named = CHECKPOINTS / path_or_name
+    directory = named if named.is_dir() else Path(path_or_name)
+    if not directory.is_dir():
+        known = sorted(each.parent.name for each in CHECKPOINTS.glob(f"*/{CONFIG_FILE}"))
+        raise ConfigurationError(
+            f"model {str(path_or_name)!r} is neither a directory nor one of {known}"
+        )
+    missing = [
+        name
+        for name in (CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE)
+        if not (directory / name).is_file()
+    ]
+    if missing:
+        raise ConfigurationError(
+            f"model directory {directory} lacks {', '.join(missing)}; a checkpoint is made by "
+            "python -m inference.training"
+        )
+    return directory
+
+
+def digest(directory: Path) -> str:
+    """Return ``sha256:`` and the digest over configuration, weights and tokenizer."""
+    total = hashlib.sha256()
+    for name in (CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE):
+        content = (directory / name).read_bytes()
+        total.update(f"{name}\0{len(content)}\0".encode())
+        total.update(content)
+    return f"sha256:{total.hexdigest()}"
+
+
+def _read_config(directory: Path) -> SparseEncoderConfig:
+    path = directory / CONFIG_FILE
+    try:
+        fields: Any = orjson.loads(path.read_bytes())
+    except (orjson.JSONDecodeError, OSError) as error:
+        raise EngineError(f"{path} cannot be read: {error}") from error
+    kind = fields.get("model_type") if isinstance(fields, dict) else None
+    if kind != SparseEncoderConfig.model_type:
+        raise ConfigurationError(
+            f"{path}: model_type is {kind!r}; this engine runs {SparseEncoderConfig.model_type!r}"
+        )
+    try:
+        return SparseEncoderConfig(**fields)
+    except (TypeError, ValueError, KeyError) as error:
+        raise EngineError(f"{path}: {error}") from error
+
+
+def _build(directory: Path, config: SparseEncoderConfig) -> SparseEncoderForSequenceClassification:
+    weights = read_weights(directory, config.storage_bits)
+    with torch.device("meta"):
+        network = SparseEncoderForSequenceClassification(config)
+    try:
+        network.load_state_dict(weights, assign=True)
+    except RuntimeError as error:
+        raise EngineError(
+            f"{directory / WEIGHTS_FILE} does not fit {CONFIG_FILE}: {error}"
+        ) from error
+    return network.eval().requires_grad_(requires_grad=False)  # type: ignore[no-any-return]

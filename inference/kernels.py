@@ -1,0 +1,166 @@
+"""The model's two hot operations on packed batches, beside plain loops that say what they mean.
+
+A packed batch holds the tokens of all events one after another, without padding: event ``i`` owns
+rows ``cu_seqlens[i]:cu_seqlens[i + 1]``. Shapes in comments: T tokens in the batch, B events,
+D width, H heads, E experts, F neurons per expert, K experts per token.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby, pairwise
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own convention
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where each event of a packed batch lies.
+
+    Attention runs once per stretch of neighbouring events of equal length, so a batch that is
+    sorted by length is the quickest; any order is correct.
+
+    Attributes:
+        lengths: Tokens of each event, in the order of the batch; none is zero.
+    """
+
+    lengths: tuple[int, ...]
+
+    @classmethod
+    def of(cls, cu_seqlens: Tensor) -> "Layout":
+        """Read the layout off ``cu_seqlens`` (B + 1 integers that start at 0).
+
+        Raises:
+            ValueError: ``cu_seqlens`` is not a strictly increasing sequence from 0.
+        """
+        bounds = cu_seqlens.tolist()
+        lengths = tuple(end - start for start, end in pairwise(bounds))
+        if not bounds or bounds[0] != 0 or min(lengths, default=0) < 1:
+            raise ValueError(
+                f"cu_seqlens must start at 0 and grow with every event, got {bounds[:8]}; "
+                "leave out empty batches and empty events"
+            )
+        return cls(lengths)
+
+    @cached_property
+    def stretches(self) -> tuple[tuple[int, int], ...]:
+        """Neighbouring events of equal length, as (events, length)."""
+        return tuple((len(list(same)), length) for length, same in groupby(self.lengths))
+
+    @cached_property
+    def starts(self) -> Tensor:
+        """First row of each event, [B]."""
+        lengths = torch.tensor(self.lengths)
+        return lengths.cumsum(0) - lengths  # [B]
+
+    @cached_property
+    def rows(self) -> Tensor:
+        """0, 1, … T - 1."""
+        return torch.arange(sum(self.lengths))  # [T]
+
+    def positions(self) -> Tensor:
+        """Return each token's place within its event, [T]."""
+        return self.rows - self.starts.repeat_interleave(torch.tensor(self.lengths))
+
+    def keep(self, staying: Tensor) -> tuple["Layout", Tensor]:
+        """Compact the batch to the events marked in ``staying`` [B].
+
+        Returns:
+            The layout of what stays, and the rows that its tokens have now.
+        """
+        rows = staying.repeat_interleave(torch.tensor(self.lengths)).nonzero().flatten()
+        kept = zip(self.lengths, staying.tolist(), strict=True)
+        return Layout(tuple(length for length, stays in kept if stays)), rows
+
+
+def attention(qkv: Tensor, layout: Layout, heads: int) -> Tensor:
+    """Let each token attend to the tokens of its own event.
+
+    Args:
+        qkv: Queries, keys and values side by side, [T, 3 * D].
+        layout: Where the events lie.
+        heads: Attention heads H; D must be a multiple.
+
+    Returns:
+        Attended values, [T, D].
+    """
+    width = qkv.shape[1] // 3
+    counts = [events * length for events, length in layout.stretches]
+    attended = []
+    for (events, length), part in zip(layout.stretches, torch.split(qkv, counts), strict=True):
+        # n events of equal length are a dense batch as they lie: no copy, no padding, no mask.
+        q, k, v = part.view(events, length, 3, heads, -1).permute(2, 0, 3, 1, 4)  # [n, H, L, D/H]
+        out = F.scaled_dot_product_attention(q, k, v)  # [n, H, L, D/H]
+        attended.append(out.transpose(1, 2).reshape(-1, width))  # [n * L, D]
+    return attended[0] if len(attended) == 1 else torch.cat(attended)
+
+
+def attention_reference(qkv: Tensor, lengths: Sequence[int], heads: int) -> Tensor:
+    """Return what ``attention`` returns, by one event and one head at a time."""
+    q, k, v = qkv.chunk(3, dim=1)
+    size = q.shape[1] // heads
+    attended = torch.zeros_like(q)
+    start = 0
+    for length in lengths:
+        rows = slice(start, start + length)
+        for head in range(heads):
+            part = slice(head * size, (head + 1) * size)
+            scores = q[rows, part] @ k[rows, part].T / size**0.5  # [L, L]
+            attended[rows, part] = scores.softmax(dim=-1) @ v[rows, part]
+        start += length
+    return attended
+
+
+def event_means(hidden: Tensor, layout: Layout) -> Tensor:
+    """Average the tokens of each event: [T, D] to [B, D]."""
+    return F.embedding_bag(layout.rows, hidden, layout.starts, mode="mean")
+
+
+def routed_experts(  # noqa: PLR0917 - the operands of one product
+    hidden: Tensor, chosen: Tensor, gates: Tensor, up: Tensor, up_bias: Tensor, down: Tensor
+) -> Tensor:
+    """Send each token through its experts and add up what they return, weighted by the gates.
+
+    Rows are sorted by expert, so that each expert is one dense product over all of its tokens.
+
+    Args:
+        hidden: Tokens, [T, D].
+        chosen: Numbers of each token's experts, [T, K].
+        gates: Weights of those experts, [T, K].
+        up: First projections, [E, D, F].
+        up_bias: Their biases, [E, F].
+        down: Second projections, [E, F, D].
+
+    Returns:
+        Weighted sums, [T, D].
+    """
+    per_token = chosen.shape[1]
+    expert, order = chosen.flatten().sort(stable=True)  # [T * K]
+    counts = torch.bincount(expert, minlength=up.shape[0])  # [E]
+    ends = counts.cumsum(0).to(torch.int32)
+    if torch.is_autocast_enabled("cpu"):
+        kind = torch.get_autocast_dtype("cpu")
+        hidden, up, down = hidden.to(kind), up.to(kind), down.to(kind)
+    rows = hidden.index_select(0, order.div(per_token, rounding_mode="floor"))  # [T * K, D]
+    inner = torch._grouped_mm(rows, up, offs=ends)  # noqa: SLF001 - [T * K, F]; no public name yet
+    inner = F.gelu(inner + up_bias.to(inner.dtype).index_select(0, expert))
+    outer = torch._grouped_mm(inner, down, offs=ends)  # noqa: SLF001 - [T * K, D]
+    place = torch.empty_like(order)
+    place[order] = torch.arange(len(order))
+    return F.embedding_bag(
+        place.view(-1, per_token), outer, per_sample_weights=gates.to(outer.dtype), mode="sum"
+    )  # [T, D]
+
+
+def routed_experts_reference(  # noqa: PLR0917 - as above
+    hidden: Tensor, chosen: Tensor, gates: Tensor, up: Tensor, up_bias: Tensor, down: Tensor
+) -> Tensor:
+    """Return what ``routed_experts`` returns, by one token and one expert at a time."""
+    summed = torch.zeros_like(hidden)
+    for token, experts in enumerate(chosen.tolist()):
+        for nth, expert in enumerate(experts):
+            inner = F.gelu(hidden[token] @ up[expert] + up_bias[expert])  # [F]
+            summed[token] += gates[token, nth] * (inner @ down[expert])  # [D]
+    return summed

@@ -1,0 +1,369 @@
+"""The sparse encoder, in reading order: configuration, attention, router, experts, block, model.
+
+Every feed-forward layer is cut into experts of which a router picks a few per token; every layer
+ends in an exit head, and an event that is confident enough leaves there while the others are
+compacted.
+
+Batches are packed: token ids of all events one after another, and ``cu_seqlens`` saying where each
+begins. Shapes in comments: T tokens in the batch, B events, D width, E experts, F neurons per
+expert, K experts per token, C classes, N layers.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own convention
+from torch import Tensor, nn
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
+
+from inference.kernels import Layout, attention, event_means, routed_experts
+from inference.storage import read_weights, write_weights
+
+
+class SparseEncoderConfig(PreTrainedConfig):  # type: ignore[misc]  # transformers is untyped for us
+    """Shape of the encoder, its exits and the ladder of efforts.
+
+    ``num_experts=1`` is a dense encoder without routers: what a teacher is.
+
+    Attributes:
+        intermediate_size: Feed-forward neurons of a layer, over all experts.
+        num_experts: Experts that these neurons are cut into, in equal parts.
+        experts_per_token: Experts that the router picks for each token at full effort.
+        exit_temperatures: Per layer, what its logits are divided by to be calibrated.
+        exit_thresholds: Per layer, the confidence from which an event leaves there at full effort;
+            the last is never asked.
+        efforts: The ladder, full effort first, each with ``name``, ``experts``, ``exit_threshold``.
+        storage_bits: Bits per weight on disk, by kind of tensor; see ``inference.storage``.
+        checkpoint_name: Name under which results cite the model.
+        checkpoint_version: Version under which results cite the model.
+    """
+
+    model_type = "sparse_encoder"
+
+    vocab_size: int = 30522
+    hidden_size: int = 384
+    num_hidden_layers: int = 6
+    num_attention_heads: int = 12
+    intermediate_size: int = 1536
+    num_experts: int = 12
+    experts_per_token: int = 2
+    max_position_embeddings: int = 128
+    layer_norm_eps: float = 1e-12
+    hidden_dropout_prob: float = 0.1
+    initializer_range: float = 0.02
+    pad_token_id: int | None = 0
+    exit_temperatures: list[float] | None = None
+    exit_thresholds: list[float] | None = None
+    efforts: list[dict[str, Any]] | None = None
+    storage_bits: dict[str, int] | None = None
+    checkpoint_name: str = "unnamed"
+    checkpoint_version: str = "0"
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        """Fill in what follows from the shape, and refuse shapes that cannot be built."""
+        layers = self.num_hidden_layers
+        self.exit_temperatures = self.exit_temperatures or [1.0] * layers
+        self.exit_thresholds = self.exit_thresholds or [1.0] * layers
+        self.efforts = self.efforts or [{"name": "full", "experts": None, "exit_threshold": None}]
+        super().__post_init__(**kwargs)
+        for field, value, unit, remedy in (
+            ("hidden_size", self.hidden_size, self.num_attention_heads, "num_attention_heads"),
+            ("intermediate_size", self.intermediate_size, self.num_experts, "num_experts"),
+            ("hidden_size", self.hidden_size, 8, "8, which expert products need"),
+            ("expert_size", self.expert_size, 8, "8, which expert products need"),
+        ):
+            if value % unit:
+                raise ValueError(f"{field} is {value}; it must be a multiple of {remedy} ({unit})")
+        if not 1 <= self.experts_per_token <= self.num_experts:
+            raise ValueError(
+                f"experts_per_token is {self.experts_per_token}; it must lie between 1 and "
+                f"num_experts ({self.num_experts})"
+            )
+        for field in ("exit_temperatures", "exit_thresholds"):
+            if len(getattr(self, field)) != layers:
+                raise ValueError(f"{field} must have one entry per layer ({layers})")
+
+    @property
+    def expert_size(self) -> int:
+        """Neurons of one expert, F."""
+        return int(self.intermediate_size // self.num_experts)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of the scores."""
+        return tuple(self.id2label[index] for index in range(len(self.id2label)))
+
+    def layer_parameters(self, experts: int) -> int:
+        """Count the parameters of one layer and its exit that a token meets.
+
+        Args:
+            experts: Routed experts per token.
+        """
+        width, size, classes = self.hidden_size, self.expert_size, len(self.id2label)
+        attend = 4 * (width * width + width)
+        route = self.num_experts * (width + 1) if self.num_experts > 1 else 0
+        norms_and_bias = 5 * width
+        leave = (width + 1) * classes
+        return attend + route + norms_and_bias + leave + experts * (2 * width * size + size)
+
+    def active_share(self, layers: int, experts: int) -> float:
+        """Share of the encoder's parameters (embeddings apart) that each token of an event met."""
+        whole = self.num_hidden_layers * self.layer_parameters(self.num_experts)
+        return layers * self.layer_parameters(experts) / whole
+
+
+class TextEmbedding(nn.Module):
+    """Token and position embeddings: how text enters; another modality has another embedding."""
+
+    def __init__(self, config: SparseEncoderConfig) -> None:
+        super().__init__()
+        self.tokens = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.positions = nn.Embedding(config.max_position_embeddings, config.hidden_size)
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def forward(self, input_ids: Tensor, layout: Layout) -> Tensor:
+        """Embed ids [T] as [T, D]."""
+        hidden = self.tokens(input_ids) + self.positions(layout.positions())  # [T, D]
+        return self.dropout(self.norm(hidden))  # type: ignore[no-any-return]
+
+
+class SelfAttention(nn.Module):
+    """Attention within each event; queries, keys and values in one product."""
+
+    def __init__(self, config: SparseEncoderConfig) -> None:
+        super().__init__()
+        self.heads = config.num_attention_heads
+        self.qkv = nn.Linear(config.hidden_size, 3 * config.hidden_size)
+        self.out = nn.Linear(config.hidden_size, config.hidden_size)
+
+    def forward(self, hidden: Tensor, layout: Layout) -> Tensor:
+        """Mix [T, D] within events."""
+        return self.out(attention(self.qkv(hidden), layout, self.heads))  # type: ignore[no-any-return]
+
+
+class Router(nn.Module):
+    """Picks each token's experts.
+
+    A gate depends on its own expert alone, so that a token which is given fewer experts gets the
+    first terms of the same sum.
+    """
+
+    def __init__(self, config: SparseEncoderConfig) -> None:
+        super().__init__()
+        self.score = nn.Linear(config.hidden_size, config.num_experts)
+        self.load: Tensor | None = None
+        """While training: how far the last batch's load was from even (1 is even)."""
+
+    def forward(self, hidden: Tensor, experts: int) -> tuple[Tensor, Tensor]:
+        """Return the numbers and the gates of K experts for each token, both [T, K]."""
+        scores = self.score(hidden).float()  # [T, E]
+        top, chosen = scores.topk(experts, dim=1, sorted=True)  # [T, K]
+        if self.training:
+            used = F.one_hot(chosen, scores.shape[1]).sum(1).float().mean(0) / experts  # [E]
+            self.load = scores.shape[1] * (used * scores.softmax(dim=1).mean(0)).sum()
+        return chosen, 2 * top.sigmoid()
+
+
+class Experts(nn.Module):
+    """The feed-forward neurons of one layer, cut into experts."""
+
+    def __init__(self, config: SparseEncoderConfig) -> None:
+        super().__init__()
+        experts, width, size = config.num_experts, config.hidden_size, config.expert_size
+        self.up = nn.Parameter(torch.empty(experts, width, size))  # [E, D, F]
+        self.up_bias = nn.Parameter(torch.zeros(experts, size))  # [E, F]
+        self.down = nn.Parameter(torch.empty(experts, size, width))  # [E, F, D]
+        self.down_bias = nn.Parameter(torch.zeros(width))  # [D]
+
+    def forward(self, hidden: Tensor, chosen: Tensor, gates: Tensor) -> Tensor:
+        """Send [T, D] through the chosen experts, [T, K]."""
+        return (
+            routed_experts(hidden, chosen, gates, self.up, self.up_bias, self.down) + self.down_bias
+        )
+
+    def dense(self, hidden: Tensor) -> Tensor:
+        """Send [T, D] through the only expert."""
+        inner = F.gelu(F.linear(hidden, self.up[0].T, self.up_bias[0]))  # [T, F]
+        return F.linear(inner, self.down[0].T, self.down_bias)
+
+
+class FeedForward(nn.Module):
+    """Router and experts; a plain feed-forward layer where there is one expert."""
+
+    def __init__(self, config: SparseEncoderConfig) -> None:
+        super().__init__()
+        self.router = Router(config) if config.num_experts > 1 else None
+        self.experts = Experts(config)
+
+    def forward(self, hidden: Tensor, experts: int) -> Tensor:
+        """Transform [T, D] with ``experts`` experts per token."""
+        if self.router is None:
+            return self.experts.dense(hidden)
+        chosen, gates = self.router(hidden, experts)
+        return self.experts(hidden, chosen, gates)  # type: ignore[no-any-return]
+
+
+class Block(nn.Module):
+    """One layer: attention, then experts, each added and normalised."""
+
+    def __init__(self, config: SparseEncoderConfig) -> None:
+        super().__init__()
+        self.attention = SelfAttention(config)
+        self.attention_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.feed_forward = FeedForward(config)
+        self.feed_forward_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def forward(self, hidden: Tensor, layout: Layout, experts: int) -> Tensor:
+        """Transform [T, D]."""
+        hidden = self.attention_norm(hidden + self.dropout(self.attention(hidden, layout)))
+        return self.feed_forward_norm(  # type: ignore[no-any-return]
+            hidden + self.dropout(self.feed_forward(hidden, experts))
+        )
+
+
+class Exit(nn.Module):
+    """Classifies an event from the mean of its tokens."""
+
+    def __init__(self, config: SparseEncoderConfig, temperature: float) -> None:
+        super().__init__()
+        self.temperature = temperature
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.classify = nn.Linear(config.hidden_size, len(config.id2label))
+
+    def forward(self, hidden: Tensor, layout: Layout) -> Tensor:
+        """Return calibrated logits of each event, [B, C]."""
+        mean = self.dropout(event_means(hidden, layout))  # [B, D]
+        return self.classify(mean).float() / self.temperature  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class SparseEncoderOutput:
+    """What the model says of a batch.
+
+    Attributes:
+        logits: Calibrated logits of the exit that each event took, [B, C].
+        layers: Layers that each event ran through, [B].
+        exits: Calibrated logits of every exit, [N, B, C]; ``None`` where events left early.
+    """
+
+    logits: Tensor
+    layers: Tensor
+    exits: Tensor | None = None
+
+
+class SparseEncoderForSequenceClassification(PreTrainedModel):  # type: ignore[misc]  # likewise
+    """The encoder with an exit after every layer."""
+
+    config_class = SparseEncoderConfig
+    base_model_prefix = "encoder"
+
+    def __init__(self, config: SparseEncoderConfig) -> None:
+        super().__init__(config)
+        self.embedding = TextEmbedding(config)
+        blocks = nn.ModuleList(Block(config) for _ in range(config.num_hidden_layers))
+        exits = nn.ModuleList(Exit(config, warmth) for warmth in config.exit_temperatures or ())
+        self.blocks = cast("Sequence[Block]", blocks)
+        self.exits = cast("Sequence[Exit]", exits)
+        self.post_init()
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        """Start experts as transformers starts linear layers."""
+        super()._init_weights(module)
+        if isinstance(module, Experts):
+            for weight in (module.up, module.down):
+                nn.init.normal_(weight, std=self.config.initializer_range)
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        cu_seqlens: Tensor | Layout,
+        *,
+        experts_per_token: int | None = None,
+        exit_thresholds: Sequence[float] | None = None,
+    ) -> SparseEncoderOutput:
+        """Classify a packed batch.
+
+        Args:
+            input_ids: Token ids of all events, one after another, [T].
+            cu_seqlens: Where each event begins, and T, [B + 1]; or the layout made of it.
+            experts_per_token: Routed experts; ``None`` for the configuration's own number.
+            exit_thresholds: Confidence per layer from which an event leaves, N numbers; ``None``
+                runs every layer and returns the logits of every exit.
+        """
+        layout = cu_seqlens if isinstance(cu_seqlens, Layout) else Layout.of(cu_seqlens)
+        experts = experts_per_token or self.config.experts_per_token
+        hidden = self.embedding(input_ids, layout)  # [T, D]
+        if exit_thresholds is None:
+            return self._run_all(hidden, layout, experts)
+        return self._run_until_confident(hidden, layout, experts, exit_thresholds)
+
+    def _run_all(self, hidden: Tensor, layout: Layout, experts: int) -> SparseEncoderOutput:
+        """Run every layer on every event."""
+        logits = []
+        for block, leave in zip(self.blocks, self.exits, strict=True):
+            hidden = block(hidden, layout, experts)  # [T, D]
+            logits.append(leave(hidden, layout))  # [B, C]
+        layers = torch.full((len(layout.lengths),), len(self.blocks))
+        return SparseEncoderOutput(logits[-1], layers, torch.stack(logits))
+
+    def _run_until_confident(
+        self, hidden: Tensor, layout: Layout, experts: int, thresholds: Sequence[float]
+    ) -> SparseEncoderOutput:
+        """Run each event until an exit is confident of it; compact the batch as events leave."""
+        events = torch.arange(len(layout.lengths))  # the events still here, by place in the batch
+        answers = hidden.new_empty((len(events), len(self.config.id2label)), dtype=torch.float32)
+        layers = torch.full_like(events, len(self.blocks))
+        last = len(self.blocks) - 1
+        for number, (block, leave) in enumerate(zip(self.blocks, self.exits, strict=True)):
+            hidden = block(hidden, layout, experts)  # [T, D]
+            logits = leave(hidden, layout)  # [B, C]
+            answers[events] = logits  # a later exit overwrites an earlier one's
+            if number == last:
+                break
+            staying = logits.softmax(dim=1).amax(dim=1) < thresholds[number]  # [B]
+            layers[events[~staying]] = number + 1
+            events = events[staying]
+            if not len(events):
+                break
+            if len(events) < len(staying):
+                layout, rows = layout.keep(staying)
+                hidden = hidden.index_select(0, rows)
+        return SparseEncoderOutput(answers, layers)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        pretrained_model_name_or_path: str | os.PathLike[str],
+        *args: Any,
+        config: SparseEncoderConfig | None = None,
+        **kwargs: Any,
+    ) -> "SparseEncoderForSequenceClassification":
+        """Load a checkpoint directory, restoring weights that are stored in few bits."""
+        config = config or SparseEncoderConfig.from_pretrained(pretrained_model_name_or_path)
+        weights = read_weights(pretrained_model_name_or_path, config.storage_bits)
+        return super().from_pretrained(  # type: ignore[no-any-return]
+            None, *args, config=config, state_dict=weights, **kwargs
+        )
+
+    def save_pretrained(self, save_directory: str | os.PathLike[str], **_: Any) -> None:
+        """Write ``config.json`` and ``model.safetensors``, in as few bits as the config says."""
+        self.config.architectures = [type(self).__name__]
+        self.config.save_pretrained(save_directory)
+        write_weights(save_directory, self.state_dict(), self.config.storage_bits)
+
+
+AutoConfig.register(SparseEncoderConfig.model_type, SparseEncoderConfig)
+AutoModelForSequenceClassification.register(
+    SparseEncoderConfig, SparseEncoderForSequenceClassification
+)

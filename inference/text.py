@@ -1,0 +1,48 @@
+"""From text to token ids."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from schemas.errors import EngineError
+
+TOKENIZER_FILE = "tokenizer.json"
+SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+
+
+class TextEncoder:
+    """Tokenises texts in batches; the library does so without holding the interpreter's lock.
+
+    Args:
+        tokenizer: A fast tokenizer; its own padding is switched off.
+        max_tokens: Length at which texts are truncated, special tokens included.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, max_tokens: int) -> None:
+        tokenizer.no_padding()
+        tokenizer.enable_truncation(max_tokens)
+        self.max_tokens = max_tokens
+        self.vocabulary_size = tokenizer.get_vocab_size()
+        self._tokenizer = tokenizer
+
+    @classmethod
+    def load(cls, directory: Path, max_tokens: int) -> "TextEncoder":
+        """Read ``tokenizer.json``.
+
+        Raises:
+            EngineError: The file is missing or damaged.
+        """
+        path = directory / TOKENIZER_FILE
+        try:
+            return cls(Tokenizer.from_file(str(path)), max_tokens)
+        except Exception as error:  # the library raises nothing narrower
+            raise EngineError(f"{path} cannot be read: {error}") from error
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the token ids of each text."""
+        return [each.ids for each in self._tokenizer.encode_batch_fast(texts)]
+
+    def save(self, directory: Path) -> None:
+        """Write ``tokenizer.json``."""
+        self._tokenizer.save(str(directory / TOKENIZER_FILE), pretty=False)

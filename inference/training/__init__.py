@@ -1,0 +1,1 @@
+"""Making a checkpoint: fine-tune a dense teacher, split it into experts, distil, calibrate."""

@@ -1,0 +1,161 @@
+"""The two training loops: fine-tune a dense teacher on labels, distil a sparse student from it."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own convention
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from inference.device import has_fast_bfloat16
+from inference.model import SparseEncoderForSequenceClassification
+from inference.training.data import Batch, TokenSet
+
+Report = Callable[[str], None]
+
+SOFTENING = 2.0
+"""Temperature at which the student learns the teacher's probabilities."""
+WARM_UP = 0.1
+CLIP = 1.0
+BALANCE = 0.01
+"""Weight of the routers' load balance in the loss."""
+FEWER_EXPERTS = 0.25
+"""Share of a student's steps that run with fewer experts, so that lower efforts stay good."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast to learn.
+
+    Attributes:
+        epochs: Times through the data.
+        batch_size: Texts per step.
+        rate: Peak learning rate of pretrained weights.
+        fresh_rate: Peak learning rate of exits and routers, which begin from little.
+        seed: Orders the data and the dropout.
+    """
+
+    epochs: int
+    rate: float
+    fresh_rate: float
+    batch_size: int = 32
+    seed: int = 0
+
+
+def fine_tune(
+    teacher: SparseEncoderForSequenceClassification,
+    train: TokenSet,
+    schedule: Schedule,
+    report: Report,
+) -> None:
+    """Train every exit of the teacher on the labels, the last one with most weight."""
+    count = len(teacher.exits)
+    weights = torch.tensor([0.2] * (count - 1) + [1.0])
+
+    def loss(batch: Batch) -> Tensor:
+        exits = teacher(batch.input_ids, batch.layout).exits  # [N, B, C]
+        each = [F.cross_entropy(logits, batch.targets, label_smoothing=0.05) for logits in exits]
+        return torch.stack(each) @ weights
+
+    _learn(teacher, train, schedule, loss, report, "teacher")
+
+
+def distil(
+    student: SparseEncoderForSequenceClassification,
+    teacher_logits: Tensor,
+    train: TokenSet,
+    schedule: Schedule,
+    report: Report,
+) -> None:
+    """Train every exit of the student on the teacher's probabilities and on the labels.
+
+    Args:
+        student: A sparse encoder split off the teacher.
+        teacher_logits: The teacher's last exit on every training text, [M, C].
+        train: The training texts.
+        schedule: How long and how fast.
+        report: Takes progress lines.
+    """
+    chance = torch.Generator().manual_seed(schedule.seed)
+    most = student.config.experts_per_token
+
+    def loss(batch: Batch) -> Tensor:
+        fewer = torch.rand((), generator=chance) < FEWER_EXPERTS
+        exits = student(
+            batch.input_ids, batch.layout, experts_per_token=max(1, most - 1) if fewer else most
+        ).exits  # [N, B, C]
+        soft = (teacher_logits[batch.index] / SOFTENING).softmax(dim=1)
+        total = torch.zeros(())
+        for logits in exits:
+            ours = (logits / SOFTENING).log_softmax(dim=1)
+            total = total + 0.5 * F.cross_entropy(logits, batch.targets)
+            total = total + SOFTENING**2 * F.kl_div(ours, soft, reduction="batchmean")
+        return total / len(exits) + BALANCE * _uneven(student)
+
+    _learn(student, train, schedule, loss, report, "student")
+
+
+def _uneven(student: SparseEncoderForSequenceClassification) -> Tensor:
+    """Return how uneven the routers' load was in the last step; 1 is even."""
+    routers = [block.feed_forward.router for block in student.blocks]
+    loads = [router.load for router in routers if router is not None and router.load is not None]
+    return torch.stack(loads).mean()
+
+
+def _learn(  # noqa: PLR0917 - one loop for both
+    model: SparseEncoderForSequenceClassification,
+    train: TokenSet,
+    schedule: Schedule,
+    loss_of: Callable[[Batch], Tensor],
+    report: Report,
+    who: str,
+) -> None:
+    """Run the schedule."""
+    torch.manual_seed(schedule.seed)
+    order = torch.Generator().manual_seed(schedule.seed)
+    optimiser = torch.optim.AdamW(_groups(model, schedule), weight_decay=0.01, fused=True)
+    steps = schedule.epochs * math.ceil(len(train) / schedule.batch_size)
+    pace = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _pace(step, steps))
+    model.train()
+    for epoch in range(1, schedule.epochs + 1):
+        began, seen = time.perf_counter(), []
+        for batch in train.batches(schedule.batch_size, chance=order):
+            # The fused attention's way back is slow on short texts.
+            with (
+                torch.autocast("cpu", torch.bfloat16, enabled=has_fast_bfloat16()),
+                sdpa_kernel(SDPBackend.MATH),
+            ):
+                loss = loss_of(batch)
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(model.parameters(), CLIP)
+            optimiser.step()
+            pace.step()
+            seen.append(loss.item())
+        took = time.perf_counter() - began
+        mean = sum(seen) / len(seen)
+        report(f"{who}: epoch {epoch}/{schedule.epochs}, loss {mean:.4f}, {took:.0f} s")
+    model.eval()
+
+
+def _pace(step: int, steps: int) -> float:
+    """Share of the peak learning rate at a step: up in a line, then down in a line."""
+    warm = max(1, round(steps * WARM_UP))
+    return (step + 1) / warm if step < warm else max(0.0, (steps - step) / (steps - warm + 1))
+
+
+def _groups(model: nn.Module, schedule: Schedule) -> list[dict[str, object]]:
+    """Sort parameters by how far they have to go; frozen ones stay where they are."""
+    fresh: list[nn.Parameter] = []
+    known: list[nn.Parameter] = []
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        (fresh if name.startswith("exits.") or ".router." in name else known).append(parameter)
+    return [
+        {"params": known, "lr": schedule.rate},
+        {"params": fresh, "lr": schedule.fresh_rate},
+    ]

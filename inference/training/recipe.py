@@ -1,0 +1,204 @@
+"""The whole way from labelled text to a checkpoint."""
+
+import dataclasses
+import shlex
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from inference.model import SparseEncoderForSequenceClassification
+from inference.storage import bits_of, rounded
+from inference.text import TextEncoder
+from inference.training.calibrate import calibrate
+from inference.training.card import Facts, write_card
+from inference.training.data import Example, TokenSet, check_labels, hold_out, read_examples
+from inference.training.distil import Report, Schedule, distil, fine_tune
+from inference.training.evaluate import all_exits, quality
+from inference.training.split import split_teacher
+from inference.training.teacher import (
+    freeze_embedding,
+    load_teacher,
+    load_tokenizer,
+    teacher_directory,
+)
+from inference.training.vocabulary import prune
+from schemas.errors import ConfigurationError
+
+STORAGE_BITS = {"embedding": 4, "attention": 8, "experts": 4}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    """What to train, on what, how long.
+
+    Attributes:
+        data: Labelled JSONL to learn from; a part of it is held out for calibration.
+        test: Labelled JSONL to report figures on; never learned or calibrated from.
+        out: Directory of the checkpoint; made where it is missing.
+        text_field: Field of the text.
+        label_field: Field of the label.
+        name: Name under which results cite the model; ``None`` for the directory's.
+        version: Version under which results cite the model.
+        data_notice: Source and licence of the data, for the model card.
+        seed: Seeds everything that is drawn.
+        teacher_epochs: Times through the data for the dense teacher.
+        epochs: Times through the data for the sparse student.
+        layers: Layers of the student, at most the teacher's.
+        experts: Experts per layer.
+        experts_per_token: Routed experts per token at full effort.
+        max_tokens: Length at which texts are truncated.
+        vocabulary: Pieces of the vocabulary to keep.
+        batch_size: Texts per training step.
+        teacher_rate: Peak learning rate of the teacher.
+        rate: Peak learning rate of the student.
+        held_out: Share of ``data`` held out for calibration.
+        accuracy_loss: Accuracy that early exits may cost on held-out texts, 0 to 1.
+        threads: Threads to train with.
+    """
+
+    data: Path
+    test: Path
+    out: Path
+    text_field: str = "text"
+    label_field: str = "label"
+    name: str | None = None
+    version: str = "1"
+    data_notice: str = ""
+    seed: int = 0
+    teacher_epochs: int = 3
+    epochs: int = 6
+    layers: int = 6
+    experts: int = 12
+    experts_per_token: int = 2
+    max_tokens: int = 128
+    vocabulary: int = 20_000
+    batch_size: int = 32
+    teacher_rate: float = 1e-4
+    rate: float = 2e-4
+    held_out: float = 0.1
+    accuracy_loss: float = 0.005
+    threads: int = 2
+
+    def command(self) -> str:
+        """Return the command that trains with these settings; paths keep their last two parts."""
+        words = ["python -m inference.training"]
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.name == "data_notice" or value == field.default:
+                continue
+            shown = Path(*value.parts[-2:]) if isinstance(value, Path) else value
+            words.append(f"--{field.name.replace('_', '-')} {shlex.quote(str(shown))}")
+        return " \\\n  ".join(words)
+
+
+@dataclass(frozen=True)
+class Sets:
+    """The tokenised sets: to learn from, to calibrate on, to report on."""
+
+    train: TokenSet
+    held_out: TokenSet
+    test: TokenSet
+
+
+def train(settings: TrainingSettings, report: Report) -> None:
+    """Train, calibrate, measure and write a checkpoint.
+
+    Raises:
+        ConfigurationError: The data or a setting cannot be used.
+    """
+    began = time.perf_counter()
+    torch.set_num_threads(settings.threads)
+    torch.manual_seed(settings.seed)
+    fields = {"text_field": settings.text_field, "label_field": settings.label_field}
+    examples = read_examples(settings.data, **fields)
+    test = read_examples(settings.test, **fields)
+    labels = check_labels(examples, test)
+    _make_directory(settings.out)
+    report(f"data: {len(examples)} to train, {len(test)} to test, labels {', '.join(labels)}")
+
+    files = teacher_directory()
+    tokenizer, pieces = prune(
+        load_tokenizer(files), [each.text for each in examples], settings.vocabulary
+    )
+    encoder = TextEncoder(tokenizer, settings.max_tokens)
+    kept, held = hold_out(examples, settings.held_out, settings.seed)
+    sets = Sets(*(_tokenise(part, encoder, labels) for part in (kept, held, test)))
+
+    teacher = load_teacher(files, pieces=pieces, max_tokens=settings.max_tokens, labels=labels)
+    freeze_embedding(teacher, STORAGE_BITS["embedding"])
+    teacher_schedule = Schedule(
+        epochs=settings.teacher_epochs,
+        rate=settings.teacher_rate,
+        fresh_rate=10 * settings.teacher_rate,
+        batch_size=settings.batch_size,
+        seed=settings.seed,
+    )
+    fine_tune(teacher, sets.train, teacher_schedule, report)
+    student = _student(settings, teacher, sets, report)
+    _round_weights(student)
+    calibrate(student, sets.held_out, accuracy_loss=settings.accuracy_loss)
+    student.config.checkpoint_name = settings.name or settings.out.resolve().name
+    student.config.checkpoint_version = settings.version
+    student.save_pretrained(settings.out)
+    encoder.save(settings.out)
+    report(f"written: {settings.out}, {time.perf_counter() - began:.0f} s; measuring")
+    facts = Facts(
+        settings=settings,
+        seconds=time.perf_counter() - began,
+        texts=(len(sets.train), len(sets.held_out), len(sets.test)),
+        teacher=quality(all_exits(teacher, sets.test, experts=1)[-1].softmax(1), sets.test.targets),
+    )
+    write_card(settings.out, facts, sets.test, report)
+
+
+def _student(
+    settings: TrainingSettings,
+    teacher: SparseEncoderForSequenceClassification,
+    sets: Sets,
+    report: Report,
+) -> SparseEncoderForSequenceClassification:
+    """Split the teacher and distil it."""
+    student = split_teacher(
+        teacher,
+        sets.train,
+        layers=settings.layers,
+        experts=settings.experts,
+        experts_per_token=settings.experts_per_token,
+        seed=settings.seed,
+    )
+    student.config.storage_bits = dict(STORAGE_BITS)
+    teacher_logits = all_exits(teacher, sets.train, experts=1)[-1]
+    schedule = Schedule(
+        epochs=settings.epochs,
+        rate=settings.rate,
+        fresh_rate=5 * settings.rate,
+        batch_size=settings.batch_size,
+        seed=settings.seed,
+    )
+    distil(student, teacher_logits, sets.train, schedule, report)
+    return student
+
+
+def _tokenise(examples: Sequence[Example], encoder: TextEncoder, labels: Sequence[str]) -> TokenSet:
+    number = {label: place for place, label in enumerate(labels)}
+    targets = torch.tensor([number[example.label] for example in examples])
+    return TokenSet(encoder.encode([example.text for example in examples]), targets)
+
+
+def _make_directory(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"{out}: cannot be made: {error.strerror}") from error
+
+
+@torch.no_grad()
+def _round_weights(model: SparseEncoderForSequenceClassification) -> None:
+    """Give weights the values that they will have once stored; figures then hold for these."""
+    for name, weight in model.named_parameters():
+        bits = bits_of(name, model.config.storage_bits)
+        if bits and not name.startswith("embedding.tokens"):  # that one is rounded since the start
+            weight.copy_(rounded(weight, bits))
