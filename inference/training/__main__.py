@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from transformers.utils.logging import disable_progress_bar
 
 from inference.training.recipe import TrainingSettings, train
 from schemas.errors import HeadraceError
@@ -52,6 +53,7 @@ SHARE = click.FloatRange(min=0, max=0.5)
 def main(**options: Any) -> None:
     """Train a sparse text classifier and write it with its model card."""
     logging.getLogger("transformers").setLevel(logging.ERROR)
+    disable_progress_bar()
     try:
         train(TrainingSettings(**options), click.echo)
     except HeadraceError as error:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from inference.model import SparseEncoderForSequenceClassification
+from inference.processor import processor_name
 from inference.training.data import TokenSet
 from inference.training.distil import Report
 from inference.training.evaluate import Quality, Walk, all_exits, quality, walk
@@ -189,15 +190,5 @@ distilled. The token embedding is the teacher's own.
 {settings.command()}
 ```
 
-Seed {settings.seed}, {settings.threads} threads of {processor()}, torch {torch.__version__},
+Seed {settings.seed}, {settings.threads} threads of {processor_name()}, torch {torch.__version__},
 {facts.seconds / 60:.0f} minutes."""
-
-
-def processor() -> str:
-    """Return the processor's name, as Linux gives it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return "an unnamed processor"
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else "an unnamed processor"

@@ -74,7 +74,7 @@ class TrainingSettings:
     experts: int = 12
     experts_per_token: int = 2
     max_tokens: int = 128
-    vocabulary: int = 20_000
+    vocabulary: int = 16_000
     batch_size: int = 32
     teacher_rate: float = 1e-4
     rate: float = 2e-4
