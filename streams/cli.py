@@ -45,3 +45,7 @@ def main(args: list[str] | None = None) -> Any:
     except HeadraceError as error:
         click.secho(f"headrace: {error}", err=True, fg="red")
         sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -19,6 +19,8 @@ POLL_S = 0.2
 PAUSED_POLL_S = 0.02
 """While a queue is full its partitions are looked at again this soon."""
 RETRY_S = 0.5
+IDLE_POLL_MS = 4
+"""Long enough for an answer of a broker on this machine."""
 
 
 class ConsumeLoop:
@@ -30,6 +32,7 @@ class ConsumeLoop:
         max_poll_records: Most records taken at once.
         drain_s: How long revoked partitions may finish what is in flight.
         commit_interval_s: How often the completed prefix is committed.
+        idle_pause_s: Rest between polls that find nothing.
     """
 
     def __init__(
@@ -41,6 +44,7 @@ class ConsumeLoop:
         max_poll_records: int,
         drain_s: float,
         commit_interval_s: float,
+        idle_pause_s: float = 0.0,
     ) -> None:
         self._make_consumer = make_consumer
         self._lanes = lanes
@@ -48,6 +52,7 @@ class ConsumeLoop:
         self._max_poll_records = max_poll_records
         self._drain_s = drain_s
         self._commit_interval_s = commit_interval_s
+        self._idle_pause_s = idle_pause_s
         self._consumer: AIOKafkaConsumer | None = None
         self._committed: dict[TopicPartition, int] = {}
         self._committing = asyncio.Lock()
@@ -128,8 +133,7 @@ class ConsumeLoop:
             paused = self._balance(consumer)
             try:
                 batch = await consumer.getmany(
-                    timeout_ms=int((PAUSED_POLL_S if paused else POLL_S) * 1e3),
-                    max_records=self._max_poll_records,
+                    timeout_ms=self._poll_ms(paused=paused), max_records=self._max_poll_records
                 )
             except KafkaError as error:
                 if not error.retriable:
@@ -138,6 +142,7 @@ class ConsumeLoop:
                 await asyncio.sleep(RETRY_S)
                 continue
             if not batch:
+                await self._rest(consumer)
                 continue
             if epoch != self._epoch:
                 # A rebalance happened inside the poll: these records may be of the old assignment.
@@ -147,6 +152,23 @@ class ConsumeLoop:
                 self._admit(partition, records)
             # A full buffer makes getmany return without giving way; results must go out too.
             await asyncio.sleep(0)
+
+    def _poll_ms(self, *, paused: bool) -> int:
+        """Return how long to wait for records."""
+        if self._idle_pause_s:
+            return IDLE_POLL_MS
+        return int((PAUSED_POLL_S if paused else POLL_S) * 1e3)
+
+    async def _rest(self, consumer: AIOKafkaConsumer) -> None:
+        """Fetch nothing for a moment, where the broker does not make empty fetches wait."""
+        if not self._idle_pause_s:
+            return
+        resting = set(self._ledger.partitions) - consumer.paused()
+        if resting:
+            consumer.pause(*resting)
+        await asyncio.sleep(self._idle_pause_s)
+        if resting := resting.intersection(consumer.assignment()):
+            consumer.resume(*resting)
 
     def _admit(self, partition: TopicPartition, records: Sequence[ConsumerRecord]) -> None:
         tracker = self._ledger.tracker(partition)

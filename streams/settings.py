@@ -97,8 +97,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """How often finished offsets are committed."""
     drain_ms: Milliseconds = 5_000.0
     """How long a stop or a rebalance may wait for admitted events to finish."""
-    max_poll_records: PositiveInt = 500
-    """Most records taken from the broker at once."""
+    max_poll_records: PositiveInt = 100
+    """Most records taken from the broker at once; results wait while these are decoded."""
+    idle_pause_ms: Annotated[float, msgspec.Meta(ge=0, le=1_000)] = 0.0
+    """Rest between polls that find nothing. For a broker that answers empty fetches at once, as the
+    embedded one does: a worker would otherwise spend a core on asking. It adds to latency."""
     session_timeout_ms: PositiveInt = 10_000
     """Silence after which the broker gives a dead worker's partitions to others."""
     stall_ms: Milliseconds = 30_000.0

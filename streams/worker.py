@@ -192,6 +192,7 @@ class Worker:
             max_poll_records=settings.max_poll_records,
             drain_s=settings.drain_ms / 1e3,
             commit_interval_s=settings.commit_interval_ms / 1e3,
+            idle_pause_s=settings.idle_pause_ms / 1e3,
         )
         watchdog = Watchdog(
             loop=loop,

@@ -49,12 +49,14 @@ class Prepared:
     """One line, ready to be sent.
 
     Attributes:
+        modality: Of the topic that it is meant for.
         time_ms: When the event happened, in milliseconds since the epoch, if the line says so.
         outbound: The record.
         breach: Why the event breaks its contract; it is sent all the same, for a worker answers it
             with a dead letter. ``None`` for a good one.
     """
 
+    modality: Modality
     time_ms: float | None
     outbound: Outbound
     breach: str | None = None
@@ -133,8 +135,8 @@ class Mapper:
             event: Event = msgspec.convert(fields, self._type)
             outbound = self._encode(event, key, time_ms)
         except (InvalidEventError, msgspec.ValidationError) as error:
-            return Prepared(time_ms, self._verbatim(fields, key), breach=str(error))
-        return Prepared(time_ms, outbound)
+            return Prepared(self._modality, time_ms, self._verbatim(fields, key), breach=str(error))
+        return Prepared(self._modality, time_ms, outbound)
 
     def time_ms(self, line: bytes) -> float | None:
         """Read only when the event of a line happened; ``None`` where it cannot be read."""
@@ -161,6 +163,7 @@ class Mapper:
         if self._budget_ms is not None:
             envelope["budgetms"] = self._budget_ms
         return Prepared(
+            self._modality,
             to_ms(envelope.get("time")),
             Outbound(
                 key=_text(envelope.get("cameraid")) or _text(envelope.get("id")),

@@ -3,12 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from inference.clock import Clock
 from schemas.errors import ContractError, InvalidEventError, OversizedError, UndecodableError
-from streams.replay.mapping import Mapper, Prepared
+from streams.replay.mapping import Prepared
 from streams.replay.pacing import Pacer
-from streams.replay.sending import Sender
 from streams.replay.source import MAX_LINE_BYTES, Line
 
 KEPT_PROBLEMS = 20
@@ -61,6 +61,23 @@ class Progress:
         return self.sent / self.wall_s if self.wall_s else 0.0
 
 
+class LineMapper(Protocol):
+    """Makes records from lines."""
+
+    def prepare(self, line: bytes, number: int) -> Prepared:
+        """Make one; raises ``UndecodableError`` for a line that cannot be read."""
+
+
+class RecordSender(Protocol):
+    """Takes records to where they belong."""
+
+    async def send(self, prepared: Prepared) -> None:
+        """Hand one over; raises ``OversizedError`` or ``BrokerError``."""
+
+    async def drain(self) -> None:
+        """Wait until the broker has everything; raises ``BrokerError``."""
+
+
 class Replay:
     """Sends a log.
 
@@ -76,8 +93,8 @@ class Replay:
     def __init__(
         self,
         *,
-        mapper: Mapper,
-        sender: Sender,
+        mapper: LineMapper,
+        sender: RecordSender,
         pacer: Pacer,
         clock: Clock,
         limit: int | None = None,
@@ -150,7 +167,7 @@ class Replay:
 
     async def _send(self, number: int, prepared: Prepared) -> None:
         try:
-            await self._sender.send(prepared.outbound)
+            await self._sender.send(prepared)
         except OversizedError as error:
             self._skip(number, error)
         else:

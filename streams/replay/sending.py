@@ -6,7 +6,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from schemas.errors import BrokerError, OversizedError
-from schemas.kafka import Outbound
+from streams.replay.mapping import Prepared
 
 MAX_IN_FLIGHT = 2_000
 """Records sent and not yet acknowledged; a broker that is slower than the log holds the log up."""
@@ -33,7 +33,7 @@ class Sender:
         self.acknowledged = 0
         """Records that the broker has."""
 
-    async def send(self, outbound: Outbound) -> None:
+    async def send(self, prepared: Prepared) -> None:
         """Hand one record to the producer, waiting while too many are on their way.
 
         Its Kafka timestamp is this moment.
@@ -43,6 +43,7 @@ class Sender:
             BrokerError: The broker refused an earlier record.
         """
         await self._until(self._max_in_flight - 1)
+        outbound = prepared.outbound
         try:
             sent = await self._producer.send(
                 self._topic, value=outbound.value, key=outbound.key, headers=outbound.headers

@@ -1,0 +1,138 @@
+"""``headrace demo``."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+import click
+import orjson
+from rich.console import Console
+from rich.live import Live
+
+from inference.clock import SystemClock
+from schemas.errors import ConfigurationError
+from schemas.events import Modality
+from streams.broker import AUTO, PROVIDERS
+from streams.clients import silence_client_logs
+from streams.demo.report import Report
+from streams.demo.run import EMBEDDED, Demo, DemoSettings
+from streams.demo.view import View
+from streams.replay.mapping import parse_map
+from streams.replay.pacing import MAX_SPEED
+from streams.signals import on_stop_signals
+
+REFRESHES_PER_S = 8
+PLAIN_S = 2.0
+"""Between two lines of progress where there is no terminal."""
+EXIT_NOT_CLEAN = 1
+_MODALITIES = click.Choice([modality.value for modality in Modality])
+
+
+@click.command()
+@click.option(
+    "--log", type=click.Path(path_type=Path, dir_okay=False), help="JSONL; .gz and .zst too."
+)
+@click.option("--speed", metavar="X|max", help="Factor on the log's time. [1; with --log: max]")
+@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Send no longer.")
+@click.option("--json", "as_json", is_flag=True, help="End with one JSON object on stdout.")
+@click.option("--modality", type=_MODALITIES, default="news", show_default=True)
+@click.option("--map", "mapping", metavar="THEIRS=OURS,…", help="As of headrace replay.")
+@click.option("--model", metavar="PATH|NAME", help="Checkpoint; else the modality's own.")
+@click.option("--workers", type=click.IntRange(1, 256), default=1, show_default=True)
+@click.option(
+    "--provider",
+    type=click.Choice([AUTO, *PROVIDERS]),
+    help="Broker to start. [embedded; with several workers: auto]",
+)
+@click.option("--bootstrap-servers", metavar="H:P", help="Use this broker instead.")
+def command(
+    *,
+    log: Path | None,
+    speed: str | None,
+    seconds: float | None,
+    as_json: bool,
+    modality: str,
+    mapping: str | None,
+    model: str | None,
+    workers: int,
+    provider: str | None,
+    bootstrap_servers: str | None,
+) -> None:
+    """Stream a log through a broker, the model and back, and watch it happen.
+
+    Starts a broker and workers of its own, replays the log into them, shows what comes out, and in
+    the end counts anew from the broker's topics that every event was answered exactly once. With
+    --speed max events are sent as fast as answers come back: as many at once as are answered in
+    a good half of their budget.
+
+    Exit code 0: every event was answered once; 1: not so; 2: it could not be tried.
+
+    \b
+    Examples:
+      headrace demo
+      headrace demo --log headlines.jsonl --speed 1000 --json
+    """  # noqa: D301 - click reads \b itself
+    silence_client_logs()
+    kind = Modality(modality)
+    if workers > 1 and provider == EMBEDDED:
+        raise ConfigurationError(
+            "--workers: the embedded broker is wrong about consumer groups; "
+            "leave out --provider embedded, or use one worker"
+        )
+    demo = Demo(
+        DemoSettings(
+            log=log,
+            speed=speed or (MAX_SPEED if log else "1"),
+            seconds=seconds,
+            modality=kind,
+            fields=parse_map(mapping, kind),
+            model=model,
+            workers=workers,
+            provider=provider or (EMBEDDED if workers == 1 else AUTO),
+            bootstrap_servers=bootstrap_servers,
+        )
+    )
+    console = Console(stderr=as_json, highlight=False)
+    report = asyncio.run(_watched(demo, console))
+    _conclude(report, console)
+    if as_json:
+        click.echo(orjson.dumps(report.as_dict()))
+    sys.exit(0 if report.is_clean else EXIT_NOT_CLEAN)
+
+
+async def _watched(demo: Demo, console: Console) -> Report:
+    """Run the demo under the eyes of a person, or with a line now and then."""
+    on_stop_signals(demo.stop)
+    if not console.is_terminal:
+        lines = asyncio.create_task(_lines(demo, console))
+        try:
+            return await demo.run()
+        finally:
+            lines.cancel()
+            await asyncio.gather(lines, return_exceptions=True)
+    view = View(demo.situation, demo.tally, SystemClock())
+    with Live(view, console=console, refresh_per_second=REFRESHES_PER_S):
+        return await demo.run()
+
+
+async def _lines(demo: Demo, console: Console) -> None:
+    told = ""
+    while True:
+        situation, tally = demo.situation, demo.tally
+        line = f"{situation.phase}: {situation.sent:,} sent, {tally.answered:,} answered"
+        if line != told:
+            console.print(line, soft_wrap=True)
+            told = line
+        await asyncio.sleep(PLAIN_S)
+
+
+def _conclude(report: Report, console: Console) -> None:
+    console.print(report.in_words(), style="bold green" if report.is_clean else "bold red")
+    p50, p99 = (
+        "-" if value is None else f"{value:,.0f} ms" for value in (report.p50_ms, report.p99_ms)
+    )
+    console.print(
+        f"{report.events_per_s:,.0f} events/s over {report.wall_s:,.1f} s, p50 {p50}, p99 {p99}, "
+        f"{report.mean_active_share:.0%} of the encoder per event, on {report.cpu}",
+        soft_wrap=True,
+    )

@@ -1,0 +1,1 @@
+"""``headrace demo``: broker, worker, replay and a live view in one process tree."""

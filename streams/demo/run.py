@@ -1,0 +1,269 @@
+"""The demo itself: a broker, a worker, a replay, and whoever watches."""
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from aiokafka import AIOKafkaConsumer
+
+from inference.clock import Clock, SystemClock
+from inference.processor import processor_name
+from inference.work import OverloadPolicy
+from schemas.events import Modality
+from schemas.results import Classification
+from streams.broker import RunningBroker, open_broker
+from streams.clients import open_consumer, open_producer
+from streams.connection import Connection
+from streams.demo.answers import AnswerReader, Ends, ends_of
+from streams.demo.audit import audit
+from streams.demo.log import own_log
+from streams.demo.report import Report
+from streams.demo.sending import MixedMapper, ModalitySenders
+from streams.demo.tally import SAMPLE_S, Tally
+from streams.demo.view import Situation
+from streams.demo.window import AnswerWindow
+from streams.demo.worker_process import WorkerProcess, running_worker
+from streams.replay.mapping import Mapper
+from streams.replay.pacing import MAX_SPEED, Pacer, make_pace
+from streams.replay.run import Replay
+from streams.replay.sending import Sender
+from streams.replay.source import LineSource
+from streams.topics import MAX_MESSAGE_BYTES, ensure_topics, event_topic, topics_of
+
+LAST_ANSWER_S = 20.0
+"""Silence after which events that are still unanswered count as lost."""
+POLL_S = 0.05
+EMBEDDED_PAUSE_S = 0.01
+"""The embedded broker answers empty fetches at once; without a pause a core goes into asking."""
+EMBEDDED = "embedded"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoSettings:
+    """What to show.
+
+    Attributes:
+        log: JSONL file; ``None`` for the demo's own.
+        speed: Factor on the log's time, or ``max``.
+        seconds: Stop sending after so long; ``None`` sends the whole log.
+        modality: What the log's lines are, and what the worker reads.
+        fields: Foreign field names by ours.
+        model: Checkpoint; ``None`` for the modality's default.
+        workers: Worker processes.
+        provider: Of the broker.
+        bootstrap_servers: A broker that is there already.
+    """
+
+    log: Path | None
+    speed: str
+    seconds: float | None
+    modality: Modality = Modality.NEWS
+    fields: dict[str, str] = field(default_factory=dict)
+    model: str | None = None
+    workers: int = 1
+    provider: str = EMBEDDED
+    bootstrap_servers: str | None = None
+
+    @property
+    def is_max(self) -> bool:
+        """Whether the log is sent as fast as answers come back."""
+        return self.speed.strip().lower() == MAX_SPEED
+
+
+class Demo:
+    """One run; ``situation`` and ``tally`` may be watched meanwhile."""
+
+    def __init__(self, settings: DemoSettings, clock: Clock | None = None) -> None:
+        self._settings = settings
+        self._clock = clock or SystemClock()
+        self._source = LineSource(str(settings.log or own_log()))
+        self._replay: Replay | None = None
+        self._texts: dict[str, str] = {}
+        self._window = AnswerWindow() if settings.is_max else None
+        self._interrupted = False
+        self.tally = Tally()
+        pace = (
+            "as fast as answers come" if settings.is_max else f"at {settings.speed} times its speed"
+        )
+        name = self._source.name if settings.log else "the demo's own log"
+        self.situation = Situation(title=f"{name} {pace}", place="")
+
+    def stop(self) -> None:
+        """Send nothing more; what was sent is still answered and counted."""
+        self._interrupted = True
+        if self._replay:
+            self._replay.stop()
+
+    async def run(self) -> Report:
+        """Show it from the broker's start to the count at the end.
+
+        Raises:
+            BrokerError: No broker can be started, or it failed.
+            EngineError: The worker ended.
+            ConfigurationError: The log cannot be read.
+        """
+        settings = self._settings
+        async with AsyncExitStack() as stack:
+            stack.callback(self._source.close)
+            directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="headrace-")))
+            self.situation.phase = "starting the broker"
+            broker = await stack.enter_async_context(
+                open_broker(settings.provider, bootstrap_servers=settings.bootstrap_servers)
+            )
+            connection = Connection(broker.bootstrap_servers, "headrace-demo")
+            topics = sorted({name for each in self._modalities() for name in topics_of(each)})
+            await ensure_topics(connection, topics, max_message_bytes=MAX_MESSAGE_BYTES)
+            self.situation.place = f"{broker.provider} broker · " + _count(settings.workers)
+            idle_pause_s = 0.0 if broker.is_kafka else EMBEDDED_PAUSE_S
+            self.situation.phase = "loading the model"
+            worker = await stack.enter_async_context(
+                running_worker(
+                    broker.bootstrap_servers,
+                    directory,
+                    self._worker_flags(),
+                    {"HEADRACE_IDLE_PAUSE_MS": f"{idle_pause_s * 1e3:g}"},
+                )
+            )
+            await worker.until_ready()
+            consumer = await stack.enter_async_context(open_consumer(connection))
+            since = await ends_of(consumer, topics)
+            reader = AnswerReader(
+                consumer,
+                {one: end for one, end in since.items() if one.topic in self._answer_topics()},
+                tally=self.tally,
+                texts=self._texts,
+                answered=self._answered,
+                clock=self._clock,
+                idle_pause_s=2 * idle_pause_s,
+            )
+            async with self._sending(connection) as senders:
+                await self._until_answered(senders, reader, worker)
+            self.situation.phase = "counting anew from the broker"
+            return await self._report(consumer, since, broker)
+
+    def _modalities(self) -> list[Modality]:
+        return [self._settings.modality] if self._settings.log else list(Modality)
+
+    def _answer_topics(self) -> tuple[str, str]:
+        _, results, dead_letters = topics_of(self._settings.modality)
+        return results, dead_letters
+
+    def _worker_flags(self) -> list[str]:
+        settings = self._settings
+        # A log sent as fast as it goes is to be classified in full, however late.
+        policy = OverloadPolicy.LATE if settings.is_max else OverloadPolicy.DEGRADE
+        flags = ["--modality", settings.modality.value, "--on-overload", policy.value]
+        flags += ["--workers", str(settings.workers)]
+        return [*flags, "--model", settings.model] if settings.model else flags
+
+    def _answered(self, result: Classification | None) -> None:
+        if self._window:
+            latency = result.latency if result else None
+            self._window.answered(
+                latency.total_ms if latency else None, latency.budget_ms if latency else 1.0
+            )
+
+    @asynccontextmanager
+    async def _sending(self, connection: Connection) -> AsyncIterator[ModalitySenders]:
+        async with open_producer(connection, max_request_size=MAX_MESSAGE_BYTES) as producer:
+            yield ModalitySenders(
+                {each: Sender(producer, event_topic(each)) for each in self._modalities()},
+                frozenset({self._settings.modality}),
+                self._window,
+                self._texts.__setitem__,
+            )
+
+    async def _until_answered(
+        self, senders: ModalitySenders, reader: AnswerReader, worker: WorkerProcess
+    ) -> None:
+        """Replay, and wait for the last answer; a reader or worker that fails ends the demo."""
+        settings = self._settings
+        mappers = {
+            each: Mapper(
+                each,
+                fields=settings.fields if each is settings.modality else None,
+                name=self._source.stem,
+            )
+            for each in self._modalities()
+        }
+        self._replay = Replay(
+            mapper=MixedMapper(mappers, settings.modality),
+            sender=senders,
+            pacer=Pacer(make_pace("max" if settings.is_max else settings.speed), self._clock),
+            clock=self._clock,
+        )
+        if self._interrupted:
+            self._replay.stop()
+        self.situation.phase = "running"
+        self.situation.started = self._clock.monotonic()
+        helpers = [
+            asyncio.create_task(reader.run()),
+            asyncio.create_task(worker.watch()),
+            asyncio.create_task(self._observe(senders)),
+        ]
+        work = asyncio.create_task(self._send_and_wait(self._replay, senders))
+        try:
+            done, _ = await asyncio.wait([work, *helpers], return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in (work, *helpers):
+                task.cancel()
+            await asyncio.gather(work, *helpers, return_exceptions=True)
+
+    async def _send_and_wait(self, replay: Replay, senders: ModalitySenders) -> None:
+        ends = asyncio.get_running_loop()
+        timer = (
+            ends.call_later(self._settings.seconds, self.stop) if self._settings.seconds else None
+        )
+        progress = await replay.run(self._source.lines())
+        if timer:
+            timer.cancel()
+        self.situation.skipped = progress.skipped.count
+        self.situation.phase = "waiting for the last answers"
+        quiet_since = self._clock.monotonic()
+        while self.tally.answered < senders.sent:
+            quiet_since = max(quiet_since, self.tally.last_answer or 0.0)
+            if self._clock.monotonic() - quiet_since > LAST_ANSWER_S:
+                break
+            await asyncio.sleep(POLL_S)
+        self._note(senders)
+        self.situation.ended = self.tally.last_answer or self._clock.monotonic()
+
+    async def _observe(self, senders: ModalitySenders) -> None:
+        while True:
+            self._note(senders)
+            await asyncio.sleep(SAMPLE_S / 2)
+
+    def _note(self, senders: ModalitySenders) -> None:
+        self.situation.sent = senders.sent
+        self.situation.unserved = senders.unserved
+        self.situation.share_read = self._source.share_read
+        self.tally.sample(self._clock.monotonic(), senders.sent)
+
+    async def _report(
+        self, consumer: AIOKafkaConsumer, since: Ends, broker: RunningBroker
+    ) -> Report:
+        found = await audit(consumer, since, frozenset({self._settings.modality}))
+        situation, tally = self.situation, self.tally
+        situation.phase = "done"
+        return Report.of(
+            found,
+            wall_s=(situation.ended or 0.0) - (situation.started or 0.0),
+            unserved=situation.unserved,
+            skipped=situation.skipped,
+            mean_active_share=round(tally.active_share / max(1, tally.results), 4),
+            interrupted=self._interrupted and not self._settings.seconds,
+            speed=self._settings.speed,
+            workers=self._settings.workers,
+            broker=f"{broker.provider} {broker.version}",
+            model=tally.model,
+            cpu=processor_name(),
+        )
+
+
+def _count(workers: int) -> str:
+    return "1 worker" if workers == 1 else f"{workers} workers"
