@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from inference.clock import Clock
-from schemas.results import Verdict
 from streams.demo.tally import Shown, Tally, percentile
+from streams.styles import VERDICT_STYLES, label_style
 
 BARS = " ▁▂▃▄▅▆▇█"
 BAR_CELLS = 24
@@ -21,14 +21,6 @@ FIXED_LINES = 17
 """Lines of everything but the newest results."""
 LEAST_ROWS = 3
 MOST_ROWS = 14
-VERDICT_STYLES = {
-    Verdict.ON_TIME: "green",
-    Verdict.DEGRADED: "yellow",
-    Verdict.LATE: "red",
-    Verdict.SHED: "magenta",
-}
-LABEL_STYLES = {"positive": "green", "negative": "red", "neutral": "blue"}
-OTHER_LABELS = ("cyan", "magenta", "yellow", "blue", "green", "red")
 NEAR = 0.8
 """Share of the budget from which a latency is shown as a warning."""
 
@@ -193,11 +185,6 @@ def _row(shown: Shown) -> tuple[RenderableType, ...]:
         str(result.effort.layers),
         Text(shown.text.replace("\n", " ")),
     )
-
-
-def label_style(label: str) -> str:
-    """Return the colour of a label; the same one every time."""
-    return LABEL_STYLES.get(label) or OTHER_LABELS[sum(label.encode()) % len(OTHER_LABELS)]
 
 
 def _heat(value: float, budget: float) -> str:

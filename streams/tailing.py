@@ -1,0 +1,124 @@
+"""Reading a topic for people and scripts: what a record says, and whether it is wanted."""
+
+import operator
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import orjson
+from aiokafka import ConsumerRecord
+
+from schemas.errors import ConfigurationError, ContractError
+from schemas.kafka import decode_dead_letter, decode_result
+from streams.ingress import to_record
+from streams.topics import TopicKind
+
+_CONDITION = re.compile(r"(?P<field>[\w.]+)\s*(?P<sign>!=|>=|<=|=|>|<)\s*(?P<value>.*)", re.DOTALL)
+_SIGNS: Mapping[str, Callable[[Any, Any], bool]] = {
+    "=": operator.eq,
+    "!=": operator.ne,
+    ">": operator.gt,
+    "<": operator.lt,
+    ">=": operator.ge,
+    "<=": operator.le,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One ``--where``: a field as a dotted path, a comparison, a value."""
+
+    path: tuple[str, ...]
+    compare: Callable[[Any, Any], bool]
+    value: str
+
+    def holds(self, document: Mapping[str, Any]) -> bool:
+        """Tell whether a document has the field and it compares; numbers compare as numbers."""
+        found: Any = document
+        for part in self.path:
+            if not isinstance(found, Mapping) or part not in found:
+                return False
+            found = found[part]
+        if isinstance(found, bool) or found is None:
+            return self.compare(orjson.dumps(found).decode(), self.value)
+        if isinstance(found, int | float):
+            try:
+                return self.compare(float(found), float(self.value))
+            except ValueError:
+                return False
+        return self.compare(str(found), self.value)
+
+
+def parse_condition(text: str) -> Condition:
+    """Read ``label=negative`` or ``latency.total_ms>100``.
+
+    Raises:
+        ConfigurationError: It is not a comparison.
+    """
+    found = _CONDITION.fullmatch(text.strip())
+    if found is None:
+        raise ConfigurationError(
+            f"--where: {text!r} is not a comparison; write FIELD=VALUE, such as label=negative, "
+            "or latency.total_ms>100"
+        )
+    return Condition(
+        tuple(found["field"].split(".")), _SIGNS[found["sign"]], found["value"].strip()
+    )
+
+
+def wanted(document: Mapping[str, Any], conditions: Sequence[Condition]) -> bool:
+    """Tell whether all conditions hold."""
+    return all(condition.holds(document) for condition in conditions)
+
+
+def to_document(record: ConsumerRecord, kind: TopicKind) -> dict[str, Any]:
+    """Say in one JSON object what a record of a topic holds.
+
+    Results are given as they are; dead letters as what is wrong with them, the original value
+    beside it; anything else as its value, with the CloudEvents attributes of its headers.
+    """
+    if kind is TopicKind.RESULTS:
+        try:
+            return _plain(decode_result(record.value or b""))
+        except ContractError:
+            return _raw(record)
+    if kind is TopicKind.DEAD_LETTERS:
+        try:
+            letter = _plain(decode_dead_letter(to_record(record)))
+        except ContractError:
+            return _raw(record)
+        return letter | {"value": _readable(record.value)}
+    return _raw(record)
+
+
+def _plain(value: msgspec.Struct) -> dict[str, Any]:
+    document: dict[str, Any] = msgspec.to_builtins(value)
+    return document
+
+
+def _raw(record: ConsumerRecord) -> dict[str, Any]:
+    attributes = {
+        name.removeprefix("ce_"): (value or b"").decode("utf-8", "replace")
+        for name, value in record.headers
+        if name.startswith("ce_")
+    }
+    value = _readable(record.value)
+    if isinstance(value, dict):
+        return attributes | value
+    return attributes | {"value": value}
+
+
+def _readable(value: bytes | None) -> Any:
+    """Return JSON as what it says, text as text, and of other bytes how many there are."""
+    if value is None:
+        return None
+    try:
+        return orjson.loads(value)
+    except orjson.JSONDecodeError:
+        pass
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return f"{len(value):,} bytes"
