@@ -75,8 +75,7 @@ def main() -> int:
         print(f"producer: {error}", file=sys.stderr)
         return 1
     except (KafkaError, ValueError) as error:
-        where = arguments.bootstrap_servers
-        print(f"producer: {where}: {error}; `headrace broker` starts a broker", file=sys.stderr)
+        print(f"producer: {error}; `headrace broker` starts a broker", file=sys.stderr)
         return 1
     print(f"{count} events acknowledged by {arguments.bootstrap_servers}", file=sys.stderr)
     return 0

@@ -1,7 +1,6 @@
 """Read results, drop repetitions, print signals: what a trading or monitoring system does.
 
-A signal here is a confident label other than neutral that came before its deadline.
-
+A signal here is a confident label other than neutral that came before its deadline:
 python examples/subscriber.py --min-score 0.8
 """
 
@@ -18,8 +17,7 @@ from aiokafka.errors import KafkaError
 
 from schemas import Classification, ContractError, Verdict, decode_result
 
-REMEMBERED = 100_000
-"""Ids kept; repetitions come within the time that a group of workers needs to recover."""
+REMEMBERED = 100_000  # repetitions come within the time that a group needs to recover
 
 
 class Seen:
@@ -40,9 +38,8 @@ class Seen:
 
 def is_signal(result: Classification, min_score: float) -> bool:
     """Say whether to act: confident, not neutral, and neither late nor shed."""
-    if result.label in (None, "neutral") or result.verdict is Verdict.LATE:
-        return False
-    return result.scores[str(result.label)] >= min_score
+    timely = result.verdict not in (Verdict.LATE, Verdict.SHED)
+    return timely and result.label != "neutral" and max(result.scores.values()) >= min_score
 
 
 async def follow(arguments: argparse.Namespace) -> None:
@@ -65,8 +62,8 @@ async def follow(arguments: argparse.Namespace) -> None:
                 continue
             result_id = dict(record.headers).get("ce_id", b"").decode()
             if seen.is_new(result_id) and is_signal(result, arguments.min_score):
-                score, total_ms = result.scores[result.label or ""], result.latency.total_ms
-                print(f"{result.label} {score:.2f} {result.event_id} {total_ms:.0f} ms", flush=True)
+                score = max(result.scores.values())
+                print(f"{result.label} {score:.2f} {result.event_id}", flush=True)
     finally:
         await consumer.stop()
 
@@ -81,7 +78,7 @@ async def until_stopped(arguments: argparse.Namespace) -> None:
 
 
 def main() -> int:
-    """Follow the topic that was asked for; return the exit status."""
+    """Follow a topic; return the exit status."""
     parser = argparse.ArgumentParser(description="Print signals from results, each once.")
     parser.add_argument("--bootstrap-servers", default="localhost:9092", metavar="H:P")
     parser.add_argument("--topic", default="results.news")
@@ -93,8 +90,7 @@ def main() -> int:
     try:
         asyncio.run(until_stopped(arguments))
     except (KafkaError, ValueError) as error:
-        where = arguments.bootstrap_servers
-        print(f"subscriber: {where}: {error}; `headrace broker` starts a broker", file=sys.stderr)
+        print(f"subscriber: {error}; `headrace broker` starts a broker", file=sys.stderr)
         return 1
     return 0
 
