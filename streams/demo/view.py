@@ -62,7 +62,7 @@ class View:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         height = options.height or console.height
-        rows = max(LEAST_ROWS, min(MOST_ROWS, height - FIXED_LINES - 1))
+        rows = max(LEAST_ROWS, min(MOST_ROWS, height - FIXED_LINES - 2))
         yield Panel(
             Group(*self._parts(rows)),
             title=Text.assemble((" headrace ", "bold"), (f"{self._situation.title} ", "")),
