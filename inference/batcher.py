@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from inference.cost import CostModel
 from inference.engine import EffortLevel
-from inference.plan import Outlook, Plan
+from inference.plan import GOOD_RATE, Outlook, Plan
 from inference.queue import DeadlineQueue, Entry, Line
 from inference.settings import SchedulerSettings
 from inference.work import OverloadPolicy
@@ -172,23 +172,27 @@ class MicroBatcher:
         best, reason = full, None
         leader = outlook.leader()
         if leader is not None and leader.policy is OverloadPolicy.DEGRADE:
-            excess = outlook.excess_tokens(full)
+            lost = sum(outlook.losses(full))
             for level in range(1, len(self._efforts)):
                 lower = outlook.tight(level)
-                if not lower.entries:
+                if not lower.entries or not outlook.helps(level, best.level):
                     continue
                 best = lower
-                reason = f"full effort for all would leave {excess:.0f} waiting tokens too late"
+                reason = f"full effort for all would leave {lost:.0f} waiting tokens too late"
                 if self._leaves_all_met(outlook, best):
                     return best, reason
         wide = outlook.wide(best.level)
-        if wide.entries and outlook.excess_tokens(wide) < outlook.excess_tokens(best):
-            best = wide
+        if outlook.is_saturated_after(best):
+            # No order meets all, so the weights decide, unless that costs throughput.
+            return (wide if wide.rate >= GOOD_RATE * best.rate else best), reason
+        saved = outlook.losses(best).now - outlook.losses(wide).now
+        if wide.entries and saved > outlook.mean_tokens:
+            return wide, reason
         return best, reason
 
     def _leaves_all_met(self, outlook: Outlook, plan: Plan) -> bool:
         """Say whether what waits behind a plan can be met; one mean work is within the estimate."""
-        return bool(plan.entries) and outlook.excess_tokens(plan) <= outlook.mean_tokens
+        return bool(plan.entries) and max(outlook.losses(plan)) <= outlook.mean_tokens
 
     def _probe(self, outlook: Outlook, hopeless: Shed) -> tuple[Plan, str | None]:
         degrades = hopeless.entry.work.on_overload is OverloadPolicy.DEGRADE

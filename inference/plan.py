@@ -5,6 +5,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import heapify, heappop, heapreplace, merge
 from itertools import accumulate
+from typing import NamedTuple
 
 from inference.cost import Coefficients
 from inference.queue import DeadlineQueue, Entry, Line
@@ -18,8 +19,23 @@ LEAST_BATCH_S = 0.005
 MISFITS = 16
 """Works that do not fit are passed over this often before a batch is closed."""
 HORIZONS = 8
-HORIZON_STEP = 1.5
+"""Sizes of a batch for throughput that are compared."""
 GOOD_RATE = 0.95
+"""The smallest batch with this share of the best throughput will do."""
+MOST_STEPS = 32
+"""An estimate of losses looks this many batches ahead at most."""
+
+
+class Losses(NamedTuple):
+    """Waiting tokens that would miss their deadlines.
+
+    Attributes:
+        now: Because they are due too soon.
+        later: Because more is waiting than the device can do in time.
+    """
+
+    now: float
+    later: float
 
 
 class Plan:
@@ -70,6 +86,14 @@ class Plan:
     def seconds(self) -> float:
         """Predicted run time; 0 when empty."""
         return self.cost.seconds(self.tokens, len(self.entries)) if self.entries else 0.0
+
+    @property
+    def rate(self) -> float:
+        """Tokens per second; 0 when empty."""
+        if not self.entries:
+            return 0.0
+        seconds = self.seconds
+        return self.tokens / seconds if seconds > 0.0 else math.inf
 
     @property
     def is_full(self) -> bool:
@@ -189,6 +213,11 @@ class Outlook:
         """Say whether a line's works may be run at an effort."""
         return level == 0 or line.policy is OverloadPolicy.DEGRADE
 
+    def helps(self, level: int, than: int) -> bool:
+        """Say whether an effort's throughput is well above another's."""
+        enough = self.enough_tokens(self.costs[than])
+        return self._seconds(level, enough) <= GOOD_RATE * self._seconds(than, enough)
+
     def leader(self) -> Line | None:
         """Return the line whose turn it is by weight and age, among those with works in time."""
         able = [
@@ -198,25 +227,33 @@ class Outlook:
         ]
         return min(able, key=self._turn, default=None)
 
-    def excess_tokens(self, plan: Plan) -> float:
-        """Return how many tokens would miss their deadlines once ``plan`` has run.
+    def losses(self, plan: Plan) -> Losses:
+        """Estimate what would miss its deadline once ``plan`` has run.
 
-        Compares, for growing horizons, what falls due with what the device can do until then.
+        Behind it batches of good throughput follow, so that a work is lost that is due before the
+        end of the one that it would be part of: after ``k`` of them no more than ``k`` batches'
+        worth may have been due before the end of the next.
         """
-        level, busy = plan.level, plan.seconds
-        rate = self._rate(level)
+        level = plan.level
+        remaining = self._tokens_before(level, math.inf) - plan.tokens
+        if remaining <= 0.0:
+            return Losses(0.0, 0.0)
+        batch = min(remaining, self.enough_tokens(self.costs[level]))
+        seconds = self._seconds(level, batch)
         keys = sorted((entry.key, entry.work.tokens) for entry in plan.entries)
         taken = [0, *accumulate(tokens for _, tokens in keys)]
-        remaining = self._tokens_before(level, math.inf) - plan.tokens
-        if remaining <= 0 or math.isinf(rate):
-            return 0.0
-        worst, horizon = 0.0, max(busy, 1e-3)
-        while horizon < busy + remaining / rate:
-            key = self.start + self._reserve + horizon
+        losses = []
+        for done in range(min(MOST_STEPS, math.ceil(remaining / batch)) + 1):
+            key = self.start + self._reserve + plan.seconds + (done + 1) * seconds
             due = self._tokens_before(level, key) - taken[bisect_left(keys, (key,))]
-            worst = max(worst, due - rate * (horizon - busy))
-            horizon *= HORIZON_STEP
-        return worst
+            losses.append(due - done * batch)
+        now = max(0.0, losses[0])
+        return Losses(now, max(0.0, max(losses[1:]) - now))
+
+    def is_saturated_after(self, plan: Plan) -> bool:
+        """Say whether losses are due to the load as a whole, not to some works come too late."""
+        now, later = self.losses(plan)
+        return later > self.mean_tokens or now > self.enough_tokens(self.costs[plan.level])
 
     def enough_tokens(self, cost: Coefficients) -> float:
         """Return the size from which on throughput hardly improves, within the bounds."""
@@ -234,12 +271,6 @@ class Outlook:
 
     def _seconds(self, level: int, tokens: float) -> float:
         return self.costs[level].seconds(tokens, tokens / self.mean_tokens)
-
-    def _rate(self, level: int) -> float:
-        """Return tokens per second in batches that are large enough."""
-        tokens = self.enough_tokens(self.costs[level])
-        seconds = self._seconds(level, tokens)
-        return tokens / seconds if seconds > 0.0 else math.inf
 
     def _tokens_before(self, level: int, key: float) -> float:
         """Estimate the tokens of works in time whose key is smaller."""

@@ -1,0 +1,170 @@
+"""The scheduler over simulated time: the same queue, batcher and cost model, no engine, no waiting.
+
+It answers what a load would do to a device without running either, as capacity planning needs, and
+it is what the scheduler's policies are tested on.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from inference.batcher import Decision
+from inference.cost import CostModel
+from inference.dispatch import Dispatch, Flight
+from inference.engine import EffortLevel
+from inference.settings import SchedulerSettings
+from inference.work import Work
+
+RunTime = Callable[[int, int, str], float]
+"""What a batch of some tokens, events and effort really takes, in seconds."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """What became of one work.
+
+    Attributes:
+        ended: Monotonic seconds at which its batch ended or it was shed.
+        effort: Name of the rung that was run; ``None`` when shed.
+        degraded: The rung was below full.
+        on_time: It ran, and its result was published before the deadline, granted that publishing
+            takes the reserve set aside for it.
+    """
+
+    work: Work
+    ended: float
+    effort: str | None
+    degraded: bool
+    on_time: bool
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedBatch:
+    """One batch on the simulated device."""
+
+    started: float
+    seconds: float
+    events: int
+    tokens: int
+    effort: str
+
+
+@dataclass(slots=True)
+class Trace:
+    """What happened in a simulation, in order of time."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    batches: list[SimulatedBatch] = field(default_factory=list)
+
+    @property
+    def busy_s(self) -> float:
+        """Seconds for which the device was busy."""
+        return math.fsum(batch.seconds for batch in self.batches)
+
+
+class Simulation:
+    """One device, one stream of arrivals.
+
+    Args:
+        run_time: What batches really take; the scheduler sees only what it observes of it.
+        cost: What the scheduler believes at first; it learns while the simulation runs.
+        latency_s: Passes between the end of a batch and the scheduler's hearing of it.
+    """
+
+    def __init__(
+        self,
+        settings: SchedulerSettings,
+        efforts: Sequence[EffortLevel],
+        cost: CostModel,
+        run_time: RunTime,
+        *,
+        latency_s: float = 0.0,
+    ) -> None:
+        self.dispatch = Dispatch(settings, efforts, cost)
+        self.trace = Trace()
+        self.now = -math.inf
+        self._reserve_s = settings.publish_reserve_ms / 1e3
+        self._run_time = run_time
+        self._latency_s = latency_s
+        self._ends: list[float] = []
+        self._in_slot_since = -math.inf
+        self._wake_at: float | None = None
+
+    def run(self, works: Iterable[Work]) -> Trace:
+        """Let works arrive, in order of arrival, and go on until all have an outcome."""
+        for work in works:
+            self.advance(work.arrival)
+            self.dispatch.admit([work], work.arrival)
+            self._wake_at = self.now
+        self.advance(math.inf)
+        return self.trace
+
+    def advance(self, until: float) -> None:
+        """Let everything happen that is due before ``until``."""
+        while (at := self._next()) < until:
+            self.now = max(self.now, at)
+            if self._ends and self._ends[0] + self._latency_s <= self.now:
+                self._land()
+            self._decide()
+        self.now = max(self.now, until) if math.isfinite(until) else self.now
+
+    def _next(self) -> float:
+        end = self._ends[0] + self._latency_s if self._ends else math.inf
+        return min(end, math.inf if self._wake_at is None else self._wake_at)
+
+    def _decide(self) -> None:
+        flight: Flight | None
+        while True:
+            decision, flight = self.dispatch.step(self.now)
+            self._shed(decision)
+            if flight is None:
+                break
+            if flight.started is None:
+                self._in_slot_since = self.now
+            else:
+                self._start(flight)
+        self._wake_at = decision.wake_at
+
+    def _start(self, flight: Flight) -> None:
+        assert flight.started is not None  # noqa: S101 - for the type checker
+        batch = flight.batch
+        seconds = self._run_time(batch.tokens, len(flight.works), batch.effort.name)
+        self._ends.append(flight.started + seconds)
+        self.trace.batches.append(
+            SimulatedBatch(
+                flight.started, seconds, len(flight.works), batch.tokens, batch.effort.name
+            )
+        )
+
+    def _land(self) -> None:
+        ended = self._ends.pop(0)
+        flight = self.dispatch.land(self.trace.batches[-1].seconds, ended)
+        for work in flight.works:
+            self.trace.outcomes.append(
+                Outcome(
+                    work,
+                    ended,
+                    flight.batch.effort.name,
+                    degraded=flight.batch.degraded,
+                    on_time=ended + self._reserve_s <= work.deadline,
+                    reason=flight.batch.reason,
+                )
+            )
+        if self.dispatch.flights:
+            following = self.dispatch.flights[0]
+            following.started = max(ended, self._in_slot_since)
+            self._start(following)
+
+    def _shed(self, decision: Decision) -> None:
+        for shed in decision.shed:
+            self.trace.outcomes.append(
+                Outcome(
+                    shed.entry.work,
+                    self.now,
+                    None,
+                    degraded=False,
+                    on_time=False,
+                    reason=shed.reason,
+                )
+            )
