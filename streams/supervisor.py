@@ -89,7 +89,7 @@ class Supervisor:
                 self.stop()
                 return
             lived = asyncio.get_running_loop().time() - started
-            failures = 0 if lived > STEADY_S else failures + 1
+            failures = 1 if lived > STEADY_S else failures + 1
             delay = RESTART_BACKOFF_S[min(failures, len(RESTART_BACKOFF_S)) - 1]
             metrics.WORKER_RESTARTS.inc()
             log.error("worker_died", worker=index, exit_code=exit_code, restart_in_s=delay)

@@ -78,3 +78,19 @@ async def test_settings_that_cannot_be_used_end_the_service() -> None:
     """Starting again would fail the same way: all stop, and the exit code says why."""
     _, running = await started(workers.misconfigured)
     assert await running == 2
+
+
+async def test_a_worker_that_served_long_is_back_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The long waits are for workers that die again and again, not for one that dies once."""
+    monkeypatch.setattr(supervisor_module, "RESTART_BACKOFF_S", (0.01, 120.0))
+    monkeypatch.setattr(supervisor_module, "STEADY_S", 0.0)
+    supervisor, running = await started(workers.steady)
+    for _ in range(2):
+        await until(lambda: supervisor.health.ready)
+        victim = supervisor.pids[0]
+        assert victim is not None
+        os.kill(victim, signal.SIGKILL)
+        await until(lambda: not supervisor.health.ready)
+    await until(lambda: supervisor.health.ready)
+    supervisor.stop()
+    assert await running == 0
