@@ -2,10 +2,11 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum
 
 import structlog
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from inference.clock import Clock
@@ -62,7 +63,7 @@ class Watchdog:
 
     Args:
         stall_s: Seconds without progress, with work to do, that are too many.
-        report: Called with why the pipeline is stuck, or ``None`` when it moves again.
+        report: Called with why the pipeline is stuck, and with ``None`` once events end again.
     """
 
     def __init__(
@@ -80,6 +81,8 @@ class Watchdog:
         self._stall_s = stall_s
         self._report = report
         self._detector = StallDetector(stall_s)
+        self._stuck_at: int | None = None
+        self._topics: set[str] = set()
 
     async def run(self) -> None:
         """Observe until cancelled."""
@@ -94,17 +97,22 @@ class Watchdog:
             async with asyncio.timeout(self._stall_s / 2):
                 lags = await self._loop.lag()
             lag = sum(lags.values())
-            by_topic: dict[str, int] = {}
-            for partition, behind in lags.items():
-                by_topic[partition.topic] = by_topic.get(partition.topic, 0) + behind
-            for topic, behind in by_topic.items():
-                metrics.LAG.labels(topic).set(behind)
+            self._gauge(lags)
         return self._detector.observe(
             now=self._clock.monotonic(),
             lag=lag,
             in_flight=self._ledger.in_flight,
             progress=self._ledger.completions,
         )
+
+    def _gauge(self, lags: Mapping[TopicPartition, int]) -> None:
+        """Show the lag by topic; of topics whose partitions went to others none is left."""
+        behind = dict.fromkeys(self._topics, 0)
+        for partition, lag in lags.items():
+            behind[partition.topic] = behind.get(partition.topic, 0) + lag
+        self._topics.update(behind)
+        for topic, lag in behind.items():
+            metrics.LAG.labels(topic).set(lag)
 
     def _act(self, stall: Stall | None) -> None:
         if stall is Stall.CONSUMER:
@@ -114,6 +122,9 @@ class Watchdog:
         elif stall is Stall.PIPELINE:
             reason = f"{self._ledger.in_flight} events in flight, none ended in {self._stall_s:g} s"
             log.error("pipeline_stalled", reason=reason)
+            self._stuck_at = self._ledger.completions
             self._report(reason)
-        else:
+        elif self._stuck_at is not None and self._ledger.completions > self._stuck_at:
+            # Time alone mends nothing: a probe that asks now and then must find the problem.
+            self._stuck_at = None
             self._report(None)
