@@ -19,6 +19,8 @@ POLL_S = 0.2
 PAUSED_POLL_S = 0.02
 """While a queue is full its partitions are looked at again this soon."""
 RETRY_S = 0.5
+COMMIT_S = 10.0
+"""aiokafka repeats a commit for as long as the broker is gone; a stop must not wait for that."""
 IDLE_POLL_MS = 4
 """Long enough for an answer of a broker on this machine."""
 
@@ -57,6 +59,7 @@ class ConsumeLoop:
         self._committed: dict[TopicPartition, int] = {}
         self._committing = asyncio.Lock()
         self._epoch = 0
+        self._rewind_due = False
         self._owning = False
         self._stopping = asyncio.Event()
         self._rebuild = asyncio.Event()
@@ -128,30 +131,35 @@ class ConsumeLoop:
             await asyncio.gather(*tasks, *signals, return_exceptions=True)
 
     async def _poll(self, consumer: AIOKafkaConsumer) -> None:
+        self._rewind_due = False
         while True:
-            epoch = self._epoch
-            paused = self._balance(consumer)
             try:
-                batch = await consumer.getmany(
-                    timeout_ms=self._poll_ms(paused=paused), max_records=self._max_poll_records
-                )
+                await self._poll_once(consumer)
             except KafkaError as error:
                 if not error.retriable:
                     raise
                 log.warning("poll_retried", error=repr(error))
                 await asyncio.sleep(RETRY_S)
-                continue
-            if not batch:
-                await self._rest(consumer)
-                continue
-            if epoch != self._epoch:
-                # A rebalance happened inside the poll: these records may be of the old assignment.
-                await self._rewind(consumer)
-                continue
-            for partition, records in batch.items():
-                self._admit(partition, records)
             # A full buffer makes getmany return without giving way; results must go out too.
             await asyncio.sleep(0)
+
+    async def _poll_once(self, consumer: AIOKafkaConsumer) -> None:
+        if self._rewind_due:
+            await self._rewind(consumer)
+            self._rewind_due = False
+        epoch = self._epoch
+        paused = self._balance(consumer)
+        batch = await consumer.getmany(
+            timeout_ms=self._poll_ms(paused=paused), max_records=self._max_poll_records
+        )
+        if not batch:
+            await self._rest(consumer)
+        elif epoch != self._epoch:
+            # A rebalance happened inside the poll: these records may be of the old assignment.
+            self._rewind_due = True
+        else:
+            for partition, records in batch.items():
+                self._admit(partition, records)
 
     def _poll_ms(self, *, paused: bool) -> int:
         """Return how long to wait for records."""
@@ -256,8 +264,9 @@ class ConsumeLoop:
             if not moved:
                 return
             try:
-                await consumer.commit(moved)
-            except (KafkaError, IllegalStateError) as error:
+                async with asyncio.timeout(COMMIT_S):
+                    await consumer.commit(moved)
+            except (KafkaError, TimeoutError) as error:
                 # The positions stay; the next commit, or the next owner, takes them from there.
                 metrics.COMMITS.labels("failed").inc()
                 log.warning("commit_failed", error=repr(error))

@@ -1,0 +1,183 @@
+"""A Kafka consumer and the topic that it reads, in memory; a test says when to rebalance."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka.errors import IllegalStateError, KafkaError
+
+
+def record(
+    partition: TopicPartition,
+    offset: int,
+    value: bytes | None = b"{}",
+    *,
+    timestamp: int = -1,
+    headers: tuple[tuple[str, bytes], ...] = (),
+) -> ConsumerRecord[bytes, bytes]:
+    """Make a record as aiokafka hands it out."""
+    return ConsumerRecord(
+        topic=partition.topic,
+        partition=partition.partition,
+        offset=offset,
+        timestamp=timestamp,
+        timestamp_type=0,
+        key=None,
+        value=value,
+        checksum=None,
+        serialized_key_size=-1,
+        serialized_value_size=len(value or b""),
+        headers=headers,
+    )
+
+
+class FakeLog:
+    """What a broker holds: records and committed offsets, shared by the consumers of a group."""
+
+    def __init__(self, partitions: Iterable[TopicPartition]) -> None:
+        self.records: dict[TopicPartition, list[Any]] = {one: [] for one in partitions}
+        self.committed: dict[TopicPartition, int] = {}
+
+    def append(self, partition: TopicPartition, count: int) -> None:
+        """Add records at the end of a partition."""
+        held = self.records[partition]
+        start = len(held)
+        held.extend(record(partition, start + number) for number in range(count))
+
+
+class FakeConsumer:
+    """Implements what :class:`streams.consume.ConsumeLoop` asks of an ``AIOKafkaConsumer``.
+
+    The first assignment, of every partition, comes with :meth:`start`.
+
+    Attributes:
+        polls: How often records were asked for.
+        poll_errors: Raised by the next polls, in order; likewise the other lists of errors.
+        in_next_poll: Run once within the next poll, before the records are looked up.
+        hands_out_stale: The next poll hands out what was there before ``in_next_poll`` ran.
+        commit_hangs: Commits wait for ever, as they do while no broker is there.
+        stopped: The group was left.
+    """
+
+    def __init__(self, log: FakeLog) -> None:
+        self._log = log
+        self._listener: Any = None
+        self._positions: dict[TopicPartition, int] = {}
+        self._paused: set[TopicPartition] = set()
+        self.polls = 0
+        self.start_error: KafkaError | None = None
+        self.poll_errors: list[KafkaError] = []
+        self.commit_errors: list[KafkaError] = []
+        self.committed_errors: list[KafkaError] = []
+        self.in_next_poll: Callable[[], Awaitable[None]] | None = None
+        self.hands_out_stale = False
+        self.commit_hangs = False
+        self.stopped = False
+
+    def subscribe(self, topics: list[str], *, listener: Any) -> None:
+        """Remember whom to tell of assignments."""
+        del topics
+        self._listener = listener
+
+    async def start(self) -> None:
+        """Join the group, which gives this consumer everything."""
+        if self.start_error is not None:
+            raise self.start_error
+        await self.rebalance(self._log.records)
+
+    async def stop(self) -> None:
+        """Leave the group."""
+        self.stopped = True
+
+    async def rebalance(self, partitions: Iterable[TopicPartition]) -> None:
+        """Take the partitions away and hand others, or the same, out."""
+        await self._listener.on_partitions_revoked(set(self._positions))
+        self._positions = {one: self._log.committed.get(one, 0) for one in partitions}
+        self._paused = set()
+        await self._listener.on_partitions_assigned(set(self._positions))
+
+    async def getmany(
+        self, *, timeout_ms: int, max_records: int
+    ) -> dict[TopicPartition, list[Any]]:
+        """Return what is there of partitions that are not paused; an empty poll takes no time."""
+        del timeout_ms
+        self.polls += 1
+        await asyncio.sleep(0)
+        if self.poll_errors:
+            raise self.poll_errors.pop(0)
+        hook, self.in_next_poll = self.in_next_poll, None
+        stale = self._taken(max_records) if self.hands_out_stale else None
+        if hook is not None:
+            await hook()
+        if stale is not None:
+            self.hands_out_stale = False
+            return stale
+        return self._taken(max_records)
+
+    def _taken(self, most: int) -> dict[TopicPartition, list[Any]]:
+        batch = {}
+        for partition in self._positions.keys() - self._paused:
+            start = self._positions[partition]
+            if found := self._log.records[partition][start : start + most]:
+                batch[partition] = found
+                self._positions[partition] = start + len(found)
+        return batch
+
+    def assignment(self) -> set[TopicPartition]:
+        """Return what the group has given to this consumer."""
+        return set(self._positions)
+
+    def paused(self) -> set[TopicPartition]:
+        """Return the partitions that are not fetched."""
+        return set(self._paused)
+
+    def pause(self, *partitions: TopicPartition) -> None:
+        """Stop fetching."""
+        self._require(partitions)
+        self._paused.update(partitions)
+
+    def resume(self, *partitions: TopicPartition) -> None:
+        """Fetch again."""
+        self._require(partitions)
+        self._paused.difference_update(partitions)
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        """Go on from an offset."""
+        self._require([partition])
+        self._positions[partition] = offset
+
+    async def seek_to_beginning(self, partition: TopicPartition) -> None:
+        """Go on from the first record."""
+        self.seek(partition, 0)
+
+    async def committed(self, partition: TopicPartition) -> int | None:
+        """Return the group's offset."""
+        await asyncio.sleep(0)
+        if self.committed_errors:
+            raise self.committed_errors.pop(0)
+        return self._log.committed.get(partition)
+
+    async def commit(self, offsets: dict[TopicPartition, int]) -> None:
+        """Keep offsets for the group."""
+        self._require(offsets)
+        if self.commit_hangs:
+            await asyncio.get_running_loop().create_future()
+        if self.commit_errors:
+            raise self.commit_errors.pop(0)
+        self._log.committed.update(offsets)
+
+    async def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """Return where partitions end."""
+        return {one: len(self._log.records[one]) for one in partitions}
+
+    async def beginning_offsets(
+        self, partitions: Iterable[TopicPartition]
+    ) -> dict[TopicPartition, int]:
+        """Return where partitions begin."""
+        return dict.fromkeys(partitions, 0)
+
+    def _require(self, partitions: Iterable[TopicPartition]) -> None:
+        for partition in partitions:
+            if partition not in self._positions:
+                raise IllegalStateError(f"{partition} is not assigned")
