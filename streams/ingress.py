@@ -17,6 +17,9 @@ from schemas.results import DeadLetter, Source
 from streams.offsets import OffsetTracker
 from streams.verdicts import Admitted
 
+POISON = "poison"
+"""Code of events that the model fails on."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rejected:
@@ -105,14 +108,15 @@ class Ingress:
             return []
         try:
             encoded = self._engine.encode([inbound.event for _, inbound in decoded])
-        except InvalidEventError as error:
+        except Exception as error:  # noqa: BLE001 - whatever the tokenizer raises
             if len(decoded) == 1:
                 record, inbound = decoded[0]
+                code = error.code if isinstance(error, InvalidEventError) else POISON
                 self._reject(
-                    self.rejection(record, tracker, error.code, error, event_id=inbound.event.id)
+                    self.rejection(record, tracker, code, error, event_id=inbound.event.id)
                 )
                 return []
-            # One unreadable event must not take its neighbours along.
+            # One unreadable event must not take its neighbours along, nor the worker down.
             return [one for pair in decoded for one in self._encode([pair], tracker)]
         return [(*pair, one) for pair, one in zip(decoded, encoded, strict=True)]
 

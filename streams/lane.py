@@ -13,7 +13,7 @@ from schemas.events import Modality
 from schemas.kafka import Outbound, encode_dead_letter, encode_result
 from schemas.limits import Limits
 from streams import metrics
-from streams.ingress import Ingress, Rejected
+from streams.ingress import POISON, Ingress, Rejected
 from streams.offsets import Ledger, OffsetTracker
 from streams.publisher import Parcel, Publisher
 from streams.topics import dead_letter_topic, result_topic
@@ -97,7 +97,7 @@ class Lane:
                     self._ingress.rejection(
                         admitted.record,
                         admitted.tracker,
-                        "poison",
+                        POISON,
                         completion.error,
                         event_id=admitted.inbound.event.id,
                     )

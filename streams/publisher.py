@@ -113,14 +113,17 @@ class Publisher:
     def _settled(self, parcel: Parcel, sent: asyncio.Future[object]) -> None:
         if sent.cancelled():
             return  # the producer was closed; the event stays uncommitted
-        error = sent.exception()
-        if error is None:
+        refused = sent.exception()
+        if refused is None:
             self._unacknowledged -= 1
             if not self._unacknowledged:
                 self._idle.set()
-            parcel.acknowledged()
+            try:
+                parcel.acknowledged()
+            except Exception as error:  # noqa: BLE001 - in a callback it would only be logged
+                self._fail(error)
         else:
-            self._failed(parcel, error)
+            self._failed(parcel, refused)
 
     def _failed(self, parcel: Parcel, error: BaseException) -> None:
         if isinstance(error, MessageSizeTooLargeError) and parcel.fallback:
@@ -139,18 +142,21 @@ class Publisher:
             )
             asyncio.get_running_loop().call_later(delay, self._resend, again)
             return
-        if not self.failure.done():
-            self.failure.set_exception(
-                BrokerError(
-                    f"topic {parcel.topic}: the broker did not take a record after "
-                    f"{parcel.attempts} attempts: {error!r}; nothing after it is committed"
-                )
+        self._fail(
+            BrokerError(
+                f"topic {parcel.topic}: the broker did not take a record after "
+                f"{parcel.attempts} attempts: {error!r}; nothing after it is committed"
             )
+        )
+
+    def _fail(self, error: BaseException) -> None:
+        if not self.failure.done():
+            self.failure.set_exception(error)
 
     def _resend(self, parcel: Parcel) -> None:
         self._outbox.append(parcel)
         self._wake.set()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) and not self.failure.done():
-            self.failure.set_exception(error)
+        if not task.cancelled() and (error := task.exception()):
+            self._fail(error)

@@ -104,3 +104,15 @@ async def test_a_record_too_large_leaves_in_its_smaller_form() -> None:
     await publisher.close()
     assert [record.value for record in producer.sent] == [b"large", b""]
     assert acknowledged == [1]
+
+
+async def test_an_event_with_two_ends_stops_the_worker() -> None:
+    """A broken promise must be heard, not only logged by the event loop."""
+
+    def acknowledged() -> None:
+        raise ValueError("offset 4 is not in flight")
+
+    publisher = await run(ScriptedProducer(), Parcel("t", lambda: outbound(b"x"), acknowledged))
+    with pytest.raises(ValueError, match="offset 4"):
+        await asyncio.wait_for(publisher.failure, 5)
+    await publisher.close()
