@@ -45,6 +45,7 @@ class Worker:
     def stop(self) -> None:
         """Ask for a drained stop; safe to call more than once."""
         self._stopping.set()
+        self.health.unmet("assignment")
 
     async def run(self) -> None:
         """Serve until stopped.
@@ -58,7 +59,8 @@ class Worker:
             await self._serve_health(stack)
             engines = self._load_engines()
             self.health.met("model")
-            await self._connect()
+            if not await self._connected():
+                return
             self.health.met("broker")
             ledger = Ledger()
             publisher = await self._start_publisher(stack)
@@ -103,6 +105,21 @@ class Worker:
             )
         return chosen
 
+    async def _connected(self) -> bool:
+        """Connect, unless a stop comes first: there is nothing to drain yet."""
+        connecting = asyncio.create_task(self._connect())
+        stopped = asyncio.create_task(self._wait_for_stop())
+        try:
+            await asyncio.wait([connecting, stopped], return_when=asyncio.FIRST_COMPLETED)
+            if not connecting.done():
+                return False
+            connecting.result()
+            return True
+        finally:
+            for task in (connecting, stopped):
+                task.cancel()
+            await asyncio.gather(connecting, stopped, return_exceptions=True)
+
     async def _connect(self) -> None:
         """Make sure of the broker and its topics, with patience for one that is just starting."""
         settings = self._settings
@@ -139,8 +156,8 @@ class Worker:
             request_timeout_ms=self._settings.request_timeout_ms,
             max_request_size=self._settings.max_record_bytes + HEADROOM_BYTES,
         )
-        await producer.start()
         stack.push_async_callback(producer.stop)
+        await producer.start()
         publisher = Publisher(producer)
         publisher.start()
         stack.push_async_callback(publisher.close)
@@ -218,7 +235,6 @@ class Worker:
                 return_when=asyncio.FIRST_COMPLETED,
             )
             _raise_first(failures)
-            self.health.unmet("assignment")
             loop.stop()
             await consuming
             log.info("drained", in_flight=ledger.in_flight)
@@ -236,7 +252,9 @@ class Worker:
     async def _watch_state(self, loop: ConsumeLoop, ledger: Ledger) -> None:
         while True:
             metrics.IN_FLIGHT.set(ledger.in_flight)
-            (self.health.met if loop.owning else self.health.unmet)("assignment")
+            # From the moment of a stop on, not only when the last partition is given back.
+            serving = loop.owning and not self._stopping.is_set()
+            (self.health.met if serving else self.health.unmet)("assignment")
             metrics.READY.set(self.health.ready)
             await asyncio.sleep(0.1)
 
