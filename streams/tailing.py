@@ -1,5 +1,6 @@
 """Reading a topic for people and scripts: what a record says, and whether it is wanted."""
 
+import contextlib
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -114,10 +115,11 @@ def _readable(value: bytes | None) -> Any:
     """Return JSON as what it says, text as text, and of other bytes how many there are."""
     if value is None:
         return None
-    try:
-        return orjson.loads(value)
-    except orjson.JSONDecodeError:
-        pass
+    with contextlib.suppress(orjson.JSONDecodeError, orjson.JSONEncodeError):
+        found = orjson.loads(value)
+        # orjson reads four times deeper than it writes; what it cannot write is shown as text.
+        orjson.dumps([[found]])
+        return found
     try:
         return value.decode()
     except UnicodeDecodeError:

@@ -1,7 +1,6 @@
 """``headrace replay``."""
 
 import asyncio
-import signal
 import sys
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -22,7 +21,8 @@ from streams.replay.run import Problems, Progress, Replay
 from streams.replay.sending import Sender
 from streams.replay.source import LineSource
 from streams.replay.watching import watch
-from streams.topics import MAX_MESSAGE_BYTES, ensure_topics, modality_of
+from streams.signals import on_stop_signals
+from streams.topics import MAX_MESSAGE_BYTES, TopicKind, ensure_topics, kind_of, modality_of
 
 EXIT_NOTHING_SENT = 1
 _MODALITIES = click.Choice([modality.value for modality in Modality])
@@ -95,7 +95,7 @@ def command(
                 limit=limit,
                 strict=strict,
             )
-            asyncio.get_running_loop().add_signal_handler(signal.SIGINT, replay.stop)
+            on_stop_signals(replay.stop)
             return await watch(replay, source, console)
 
     try:
@@ -122,7 +122,7 @@ def _modality(topic: str, named: str | None) -> Modality:
     if named:
         return Modality(named)
     found = modality_of(topic)
-    if found is None:
+    if found is None or kind_of(topic) is not TopicKind.EVENTS:
         raise ConfigurationError(
             f"--to: {topic!r} does not say what its events are; add --modality "
             + ", ".join(Modality)

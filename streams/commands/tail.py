@@ -11,10 +11,11 @@ from typing import Any
 import click
 import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 from rich.console import Console
 from rich.text import Text
 
-from schemas.errors import ConfigurationError
+from schemas.errors import BrokerError, ConfigurationError
 from schemas.results import Verdict
 from streams.clients import open_consumer, silence_client_logs
 from streams.connection import Connection
@@ -74,6 +75,8 @@ def command(
                 until_end=until_end,
             )
         )
+    except KafkaError as error:
+        raise BrokerError(f"TOPIC: {topic!r} cannot be read on: {error!r}") from error
     except BrokenPipeError:  # the reader of our output has what it wanted, such as `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -113,13 +116,20 @@ class Printer:
             self._left -= 1
 
     def _line(self, document: dict[str, Any], record: Any) -> Text:
-        clock = datetime.fromtimestamp(record.timestamp / 1e3, UTC).strftime("%H:%M:%S.%f")[:-3]
-        line = Text(f"{clock} ", style="dim")
+        line = Text(f"{_clock(record.timestamp)} ", style="dim")
         if self._kind is TopicKind.RESULTS and "verdict" in document:
             return line + _result(document)
         if self._kind is TopicKind.DEAD_LETTERS and "error" in document:
             return line + _dead_letter(document)
         return line + Text(orjson.dumps(document).decode())
+
+
+def _clock(timestamp_ms: int) -> str:
+    try:
+        moment = datetime.fromtimestamp(timestamp_ms / 1e3, UTC)
+    except (ValueError, OverflowError, OSError):  # the producer's own, in whatever unit
+        return f"{timestamp_ms:>12}"
+    return moment.strftime("%H:%M:%S.%f")[:-3]
 
 
 def _result(result: dict[str, Any]) -> Text:

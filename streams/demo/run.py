@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError
 
 from inference.clock import Clock, SystemClock
 from inference.processor import processor_name
 from inference.work import OverloadPolicy
+from schemas.errors import BrokerError
 from schemas.events import Modality
 from schemas.results import Classification
 from streams.broker import RunningBroker, open_broker
@@ -105,6 +107,12 @@ class Demo:
             EngineError: The worker ended.
             ConfigurationError: The log cannot be read.
         """
+        try:
+            return await self._run()
+        except KafkaError as error:
+            raise BrokerError(f"the broker failed in the middle of the demo: {error!r}") from error
+
+    async def _run(self) -> Report:
         settings = self._settings
         async with AsyncExitStack() as stack:
             stack.callback(self._source.close)

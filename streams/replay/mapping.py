@@ -123,7 +123,7 @@ class Mapper:
         """Map and encode one line.
 
         Raises:
-            UndecodableError: It is not a JSON object.
+            UndecodableError: It is not a JSON object, or nested too deeply.
         """
         document = _read(line)
         if "specversion" in document:
@@ -156,7 +156,7 @@ class Mapper:
         headers: list[Header] = [("content-type", JSON.encode())]
         if self._budget_ms is not None:
             headers.append(("ce_budgetms", f"{self._budget_ms:g}".encode()))
-        return Outbound(key=key, value=orjson.dumps(fields), headers=headers)
+        return Outbound(key=key, value=_written(fields), headers=headers)
 
     def _enveloped(self, envelope: dict[str, Any]) -> Prepared:
         """Pass a structured CloudEvent on as it is."""
@@ -167,7 +167,7 @@ class Mapper:
             to_ms(envelope.get("time")),
             Outbound(
                 key=_text(envelope.get("cameraid")) or _text(envelope.get("id")),
-                value=orjson.dumps(envelope),
+                value=_written(envelope),
                 headers=[("content-type", STRUCTURED.encode())],
             ),
         )
@@ -205,7 +205,7 @@ def to_ms(value: Any) -> float | None:
     nanoseconds. A text without an offset is UTC.
 
     Returns:
-        Milliseconds since the epoch; ``None`` for what is no time.
+        Milliseconds since the epoch; ``None`` for what is no time, or before 1970.
     """
     if isinstance(value, str):
         try:
@@ -215,8 +215,7 @@ def to_ms(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
         return None
     scale = next((scale for bound, scale in _UNITS_MS if value < bound), _NANOSECONDS_MS)
-    ms = value * scale
-    return ms if ms < _LATEST_MS else None
+    return _within(value * scale)
 
 
 def _iso_ms(text: str) -> float | None:
@@ -224,7 +223,12 @@ def _iso_ms(text: str) -> float | None:
         moment = datetime.fromisoformat(text)
     except ValueError:
         return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1e3
+    return _within((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1e3)
+
+
+def _within(ms: float) -> float | None:
+    """Pass a time on if it can be written as a date, whatever its offset from UTC."""
+    return ms if 0 <= ms < _LATEST_MS else None
 
 
 _LATEST_MS = datetime(9999, 1, 1, tzinfo=UTC).timestamp() * 1e3
@@ -238,6 +242,13 @@ def _read(line: bytes) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise UndecodableError(f"is {shown(document)}, not a JSON object")
     return document
+
+
+def _written(document: Mapping[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(document)
+    except orjson.JSONEncodeError as error:  # orjson reads four times deeper than it writes
+        raise UndecodableError(f"cannot be written as JSON again: {error}") from None
 
 
 def _look_up(document: dict[str, Any], name: str) -> Any:

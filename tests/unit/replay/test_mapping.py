@@ -90,6 +90,25 @@ def test_a_structured_cloudevent_passes_unchanged() -> None:
     assert prepared.time_ms == NOW_MS
 
 
+DEEP = b"[" * 400 + b"]" * 400
+
+
+@pytest.mark.parametrize(
+    "line", [b'{"headline":%s}' % DEEP, b'{"specversion":"1.0","id":"x","data":%s}' % DEEP]
+)
+def test_what_is_nested_too_deeply_to_be_sent_on_is_refused(line: bytes) -> None:
+    """One such line in a log does not end the replay."""
+    with pytest.raises(UndecodableError, match="cannot be written"):
+        Mapper(Modality.NEWS).prepare(line, 1)
+
+
+def test_a_time_that_is_no_date_does_not_end_the_replay() -> None:
+    """The event is sent, with what it says, at the pace of its neighbours."""
+    prepared = prepare({"headline": "x", "published_at": "0001-01-01T00:00:00+01:00"})
+    assert prepared.time_ms is None
+    assert orjson.loads(prepared.outbound.value or b"")["headline"] == "x"
+
+
 @pytest.mark.parametrize("line", [b"{", b"[1]", b'"text"', b"\xff"])
 def test_what_is_no_object_cannot_be_mapped(line: bytes) -> None:
     """The line is refused; the replay names it and goes on."""
@@ -122,6 +141,9 @@ def test_a_wrong_map_is_refused_by_name(pairs: str, named: str) -> None:
         (True, None),
         (None, None),
         (float("nan"), None),
+        ("0001-01-01T00:00:00+01:00", None),
+        ("9999-12-31T23:59:59-12:00", None),
+        ("1969-07-20T20:17:00Z", None),
     ],
 )
 def test_times_tell_their_unit_by_their_size(value: Any, ms: float | None) -> None:

@@ -3,12 +3,16 @@
 from typing import Any
 
 import pytest
-from aiokafka import ConsumerRecord
+from aiokafka import ConsumerRecord, TopicPartition
 
 from schemas.errors import ConfigurationError
+from streams.commands.tail import Printer
 from streams.tailing import parse_condition, to_document, wanted
 from streams.topics import TopicKind
+from tests.fakes import consumer
 
+DEEP = b'{"a":' + b"[" * 500 + b"]" * 500 + b"}"
+"""Can be read as JSON, but not be written again."""
 RESULT = {"label": "negative", "verdict": "late", "latency": {"total_ms": 180.5}, "reason": None}
 
 
@@ -47,9 +51,9 @@ def test_what_is_no_comparison_is_refused_with_an_example(text: str) -> None:
         parse_condition(text)
 
 
-def record(value: bytes | None, headers: tuple[tuple[str, bytes], ...] = ()) -> Any:
+def record(value: bytes | None, **fields: Any) -> ConsumerRecord[bytes, bytes]:
     """Make a record of a topic that is nobody's."""
-    return ConsumerRecord("t", 0, 0, 0, 0, None, value, None, 0, 0, headers)
+    return consumer.record(TopicPartition("t", 0), 0, value, **fields)
 
 
 @pytest.mark.parametrize(
@@ -60,14 +64,39 @@ def record(value: bytes | None, headers: tuple[tuple[str, bytes], ...] = ()) -> 
         (b"plain", {"id": "e", "value": "plain"}),
         (b"\xff\x00", {"id": "e", "value": "2 bytes"}),
         (None, {"id": "e", "value": None}),
+        (DEEP, {"id": "e", "value": DEEP.decode()}),
     ],
 )
 def test_any_record_can_be_shown(value: bytes | None, shown: dict[str, Any]) -> None:
     """JSON is merged with the CloudEvents attributes; other bytes are told by their number."""
-    assert to_document(record(value, (("ce_id", b"e"),)), TopicKind.EVENTS) == shown
+    assert to_document(record(value, headers=(("ce_id", b"e"),)), TopicKind.EVENTS) == shown
 
 
 @pytest.mark.parametrize("kind", [TopicKind.RESULTS, TopicKind.DEAD_LETTERS])
 def test_a_foreign_record_on_our_topics_is_shown_as_it_is(kind: TopicKind) -> None:
     """What is no result and no dead letter does not end the following of a topic."""
     assert to_document(record(b'{"a": 1}'), kind) == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "shown"),
+    [(45_296_789, "12:34:56.789"), (-1, "23:59:59.999"), (10**18, str(10**18))],
+)
+def test_any_timestamp_can_be_shown(
+    timestamp: int, shown: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A producer may count in nanoseconds; following its topic goes on."""
+    printer = Printer(TopicKind.EVENTS, [], as_json=False, limit=None)
+    printer.print(record(b'{"a": 1}', timestamp=timestamp))
+    assert capsys.readouterr().out == f'{shown} {{"a":1}}\n'
+
+
+def test_a_limit_counts_what_was_wanted(capsys: pytest.CaptureFixture[str]) -> None:
+    """Records that were passed over do not count, and nothing is printed beyond it."""
+    wanted_ones = [parse_condition("a>1")]
+    printer = Printer(TopicKind.EVENTS, wanted_ones, as_json=False, limit=2)
+    for number in range(5):
+        printer.print(record(b'{"a": %d}' % number, timestamp=0))
+    assert printer.done
+    printed = capsys.readouterr().out.splitlines()
+    assert [line.split(" ", 1)[1] for line in printed] == ['{"a":2}', '{"a":3}']
