@@ -85,7 +85,6 @@ class DeadlineQueue:
         self._lines: dict[tuple[int, OverloadPolicy], Line] = {}
         self._works = 0
         self._sequence = 0
-        self._virtual = 0.0
 
     def __len__(self) -> int:
         return self._works
@@ -115,8 +114,7 @@ class DeadlineQueue:
         """Add a work at ``now`` monotonic seconds."""
         line = self._line_of(work)
         if not line.entries:
-            # A line that slept has saved up no claim on the device.
-            line.virtual = max(line.virtual, self._virtual)
+            self._level(line)
             line.served_at = now
         self._sequence += 1
         tokens = work.encoded.tokens
@@ -147,7 +145,6 @@ class DeadlineQueue:
         if late:
             self.late_served_at = now
         for line, taken in self._by_line(entries):
-            self._virtual = max(self._virtual, line.virtual)
             line.served_at = now
             line.virtual += self._cut(line, taken) / line.weight
 
@@ -165,6 +162,19 @@ class DeadlineQueue:
                 self._cut(line, gone)
                 withdrawn.extend(entry.work for entry in gone)
         return withdrawn
+
+    def _level(self, line: Line) -> None:
+        """Let a line come to life with no claim saved up, and no debt from times without want.
+
+        The least share of those that wait is the measure. Lines served out of their turn, for age
+        or for slack, are far ahead of it; to join those would put an urgent line behind all others.
+        """
+        waiting = self.lines
+        if waiting:
+            line.virtual = max(line.virtual, min(other.virtual for other in waiting))
+            return
+        for other in self._lines.values():
+            other.virtual = 0.0
 
     def _by_line(self, entries: Iterable[Entry]) -> list[tuple[Line, list[Entry]]]:
         parts: dict[tuple[int, OverloadPolicy], list[Entry]] = {}
