@@ -25,7 +25,20 @@ from transformers import (
 )
 
 from inference.kernels import Layout, attention, event_means, routed_experts
-from inference.storage import read_weights, write_weights
+from inference.storage import GROUP, KINDS, read_weights, write_weights
+
+COUNTS = (
+    "vocab_size",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "num_experts",
+    "experts_per_token",
+    "max_position_embeddings",
+)
+RUNG = {"name", "experts", "exit_threshold"}
+"""What each entry of the ladder of efforts has."""
 
 
 class SparseEncoderConfig(PreTrainedConfig):  # type: ignore[misc]  # transformers is untyped for us
@@ -68,12 +81,20 @@ class SparseEncoderConfig(PreTrainedConfig):  # type: ignore[misc]  # transforme
     checkpoint_version: str = "0"
 
     def __post_init__(self, **kwargs: Any) -> None:
-        """Fill in what follows from the shape, and refuse shapes that cannot be built."""
+        """Fill in what follows from the shape, and refuse what cannot be built or run."""
+        for field in COUNTS:
+            if type(value := getattr(self, field)) is not int or value < 1:
+                raise ValueError(f"{field} is {value!r}; it must be a whole number, at least 1")
         layers = self.num_hidden_layers
         self.exit_temperatures = self.exit_temperatures or [1.0] * layers
         self.exit_thresholds = self.exit_thresholds or [1.0] * layers
         self.efforts = self.efforts or [{"name": "full", "experts": None, "exit_threshold": None}]
         super().__post_init__(**kwargs)
+        self._check_shape()
+        self._check_exits()
+        self._check_storage()
+
+    def _check_shape(self) -> None:
         for field, value, unit, remedy in (
             ("hidden_size", self.hidden_size, self.num_attention_heads, "num_attention_heads"),
             ("intermediate_size", self.intermediate_size, self.num_experts, "num_experts"),
@@ -87,9 +108,31 @@ class SparseEncoderConfig(PreTrainedConfig):  # type: ignore[misc]  # transforme
                 f"experts_per_token is {self.experts_per_token}; it must lie between 1 and "
                 f"num_experts ({self.num_experts})"
             )
+        if not self.id2label or sorted(self.id2label) != list(range(len(self.id2label))):
+            raise ValueError(f"id2label has {sorted(self.id2label)}; classes are numbered from 0")
+
+    def _check_exits(self) -> None:
         for field in ("exit_temperatures", "exit_thresholds"):
-            if len(getattr(self, field)) != layers:
-                raise ValueError(f"{field} must have one entry per layer ({layers})")
+            values = getattr(self, field)
+            if not isinstance(values, list) or len(values) != self.num_hidden_layers:
+                raise ValueError(
+                    f"{field} must have one entry per layer ({self.num_hidden_layers})"
+                )
+            if not all(type(value) in {int, float} and value >= 0 for value in values):
+                raise ValueError(f"{field} is {values}; its entries must be numbers from 0")
+        if 0 in (self.exit_temperatures or ()):
+            raise ValueError("exit_temperatures has a 0, by which no logit can be divided")
+        rungs: Any = self.efforts
+        if not isinstance(rungs, list) or any(set(rung) != RUNG for rung in rungs):
+            raise ValueError(f"efforts is {rungs}; each needs {', '.join(sorted(RUNG))}")
+
+    def _check_storage(self) -> None:
+        for kind, bits in (self.storage_bits or {}).items():
+            if kind not in KINDS.values() or bits not in GROUP:
+                raise ValueError(
+                    f"storage_bits has {kind}: {bits}; kinds are {sorted({*KINDS.values()})}, "
+                    f"bits one of {sorted(GROUP)}"
+                )
 
     @property
     def expert_size(self) -> int:
@@ -170,7 +213,8 @@ class Router(nn.Module):
         if self.training:
             used = F.one_hot(chosen, scores.shape[1]).sum(1).float().mean(0) / experts  # [E]
             self.load = scores.shape[1] * (used * scores.softmax(dim=1).mean(0)).sum()
-        return chosen, 2 * top.sigmoid()
+        # In double: float32's last bit depends on a token's place in the batch.
+        return chosen, (2 * top.double().sigmoid()).float()
 
 
 class Experts(nn.Module):
