@@ -96,8 +96,10 @@ async def topics_of(bootstrap_servers: str) -> AsyncIterator[TopicFactory]:
     connection = Connection(bootstrap_servers, "headrace-tests")
     created: list[str] = []
 
-    async def create(partitions: int = 1, *, name: str = "test", **configs: str) -> str:
-        unique = f"{name}.{uuid.uuid4().hex[:12]}"
+    async def create(
+        partitions: int = 1, *, name: str = "test", suffix: str = "", **configs: str
+    ) -> str:
+        unique = f"{name}.{uuid.uuid4().hex[:12]}{suffix}"
         settings = {key.replace("_", "."): value for key, value in configs.items()}
         async with open_admin(connection) as admin:
             response = await admin.create_topics(

@@ -130,13 +130,11 @@ async def read_all(
         for partition in partitions:
             consumer.seek(partition, since[partition.partition])
         records: list[ConsumerRecord] = []
-        while any(
-            since[partition.partition] < ends[partition]
-            and await consumer.position(partition) < ends[partition]
-            for partition in partitions
-        ):
+        left = {one: end for one, end in ends.items() if since[one.partition] < end}
+        while left:
             for batch in (await consumer.getmany(timeout_ms=500)).values():
                 records.extend(batch)
+            left = {one: end for one, end in left.items() if await consumer.position(one) < end}
         return records
     finally:
         await consumer.stop()
