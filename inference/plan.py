@@ -243,12 +243,13 @@ class Outlook:
         keys = sorted((entry.key, entry.work.tokens) for entry in plan.entries)
         taken = [0, *accumulate(tokens for _, tokens in keys)]
         losses = []
-        for done in range(min(MOST_STEPS, math.ceil(remaining / batch)) + 1):
-            key = self.start + self._reserve + plan.seconds + (done + 1) * seconds
+        for done in range(min(MOST_STEPS, math.ceil(remaining / batch))):
+            last = self._seconds(level, min(batch, remaining - done * batch))
+            key = self.start + self._reserve + plan.seconds + done * seconds + last
             due = self._tokens_before(level, key) - taken[bisect_left(keys, (key,))]
             losses.append(due - done * batch)
         now = max(0.0, losses[0])
-        return Losses(now, max(0.0, max(losses[1:]) - now))
+        return Losses(now, max(0.0, max(losses[1:], default=0.0) - now))
 
     def is_saturated_after(self, plan: Plan) -> bool:
         """Say whether losses are due to the load as a whole, not to some works come too late."""
