@@ -64,12 +64,11 @@ def find_checkpoint(path_or_name: str | Path) -> Path:
     Raises:
         ConfigurationError: There is none, or a file of it is missing.
     """
-    named = CHECKPOINTS / path_or_name
-    directory = named if named.is_dir() else Path(path_or_name)
+    known = {each.parent.name: each.parent for each in CHECKPOINTS.glob(f"*/{CONFIG_FILE}")}
+    directory = known.get(str(path_or_name), Path(path_or_name))
     if not directory.is_dir():
-        known = sorted(each.parent.name for each in CHECKPOINTS.glob(f"*/{CONFIG_FILE}"))
         raise ConfigurationError(
-            f"model {str(path_or_name)!r} is neither a directory nor one of {known}"
+            f"model {str(path_or_name)!r} is neither a directory nor one of {sorted(known)}"
         )
     missing = [
         name

@@ -34,12 +34,17 @@ def quantise(weight: Tensor, bits: int) -> tuple[Tensor, Tensor]:
     """Store a matrix in integers of ``bits`` bits (4 or 8).
 
     Args:
-        weight: Any shape whose last axis is a multiple of the group.
+        weight: Any shape; of an even number of weights where two share a byte.
         bits: 8 for one weight per byte, 4 for two.
 
     Returns:
         Integers as bytes, flat; scales in float16, one per group.
+
+    Raises:
+        ValueError: The weights cannot be paired.
     """
+    if weight.numel() * bits % 8:
+        raise ValueError(f"{weight.numel()} weights in {bits} bits: their number must be even")
     top = 2 ** (bits - 1) - 1
     groups = weight.detach().float().reshape(-1, group_size(weight, bits))
     scale = (groups.abs().amax(dim=1, keepdim=True) / top).clamp(min=1e-7).half()

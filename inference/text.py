@@ -22,8 +22,10 @@ class TextEncoder:
     def __init__(self, tokenizer: Tokenizer, max_tokens: int) -> None:
         tokenizer.no_padding()
         tokenizer.enable_truncation(max_tokens)
+        # A text that spells "[SEP]" says just that; it does not end there.
+        tokenizer.encode_special_tokens = True
         self.max_tokens = max_tokens
-        self.vocabulary_size = tokenizer.get_vocab_size()
+        self.vocabulary_size = 1 + max(tokenizer.get_vocab().values())
         self._tokenizer = tokenizer
 
     @classmethod
