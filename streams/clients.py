@@ -13,10 +13,33 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 from schemas.errors import BrokerError, ConfigurationError
 from streams.connection import Connection
 
+STOP_S = 5.0
+"""How long closing a client may take; a broker that answers needs milliseconds."""
+
 
 def silence_client_logs() -> None:
     """Keep aiokafka's own log lines off a person's terminal; our errors say what matters."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+
+
+async def stop_client(client: Any, timeout_s: float = STOP_S) -> bool:
+    """Close a consumer or producer; ``False`` if a broker that is gone kept it from ending.
+
+    aiokafka waits without end for the acknowledgement of what an idempotent producer has sent, and
+    lets the cancellation of its own tasks out where a fetch was being retried (0.14). Hence a time
+    limit, and a task of its own.
+    """
+    stopping = asyncio.create_task(client.stop())
+    done, _ = await asyncio.wait([stopping], timeout=timeout_s)
+    if stopping in done and not stopping.cancelled():
+        stopping.result()
+        return True
+    stopping.cancel()
+    await asyncio.gather(stopping, return_exceptions=True)
+    # It did not come as far as its connections.
+    connections = client.client if isinstance(client, AIOKafkaProducer) else client._client  # noqa: SLF001
+    await connections.close()
+    return bool(done)
 
 
 @asynccontextmanager
@@ -61,7 +84,7 @@ async def open_producer(
         await _start(producer, connection)
         yield producer
     finally:
-        await producer.stop()
+        await stop_client(producer)
 
 
 @asynccontextmanager
@@ -84,7 +107,7 @@ async def open_consumer(connection: Connection, **options: Any) -> AsyncIterator
         await asyncio.sleep(0)
         yield consumer
     finally:
-        await consumer.stop()
+        await stop_client(consumer)
 
 
 def _made(client: Any, connection: Connection, **options: Any) -> Any:

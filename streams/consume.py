@@ -10,6 +10,7 @@ from aiokafka.errors import IllegalStateError, KafkaError
 
 from schemas.errors import BrokerError
 from streams import metrics
+from streams.clients import stop_client
 from streams.lane import Lane
 from streams.offsets import Ledger
 
@@ -278,7 +279,7 @@ class ConsumeLoop:
         await self._hand_over()
         self._consumer = None
         with contextlib.suppress(KafkaError):
-            await consumer.stop()
+            await stop_client(consumer)
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped here

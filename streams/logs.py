@@ -2,8 +2,44 @@
 
 import logging
 import sys
+import time
+from collections.abc import Callable
 
 import structlog
+
+REPEAT_S = 10.0
+"""A line of aiokafka that comes again and again is written this often at most."""
+
+
+class Throttle(logging.Filter):
+    """Lets a line through, and its like again only after a while, with how many were left out.
+
+    While a broker is away aiokafka writes forty lines a second.
+
+    Args:
+        every_s: Seconds between two lines of the same wording.
+        monotonic: The clock, in seconds.
+    """
+
+    def __init__(self, every_s: float, monotonic: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._every_s = every_s
+        self._monotonic = monotonic
+        self._seen: dict[tuple[str, int, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Say whether to write a record; adds the number of those left out before it."""
+        wording = (record.name, record.levelno, str(record.msg))
+        now = self._monotonic()
+        since, left_out = self._seen.get(wording, (-float("inf"), 0))
+        if now - since < self._every_s:
+            self._seen[wording] = (since, left_out + 1)
+            return False
+        self._seen[wording] = (now, 0)
+        if left_out:
+            record.msg = f"{record.getMessage()} (and {left_out} more like it)"
+            record.args = ()
+        return True
 
 
 def configure(style: str = "console", level: str = "info") -> None:
@@ -32,6 +68,8 @@ def configure(style: str = "console", level: str = "info") -> None:
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
+    throttle = Throttle(REPEAT_S)
+    handler.addFilter(lambda record: not _is_aiokafka(record) or throttle.filter(record))
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -43,3 +81,7 @@ def configure(style: str = "console", level: str = "info") -> None:
     root.setLevel(level.upper())
     # aiokafka tells every rebalance at INFO; ours are told by the worker in its own words.
     logging.getLogger("aiokafka").setLevel(max(logging.WARNING, root.level))
+
+
+def _is_aiokafka(record: logging.LogRecord) -> bool:
+    return record.name.partition(".")[0] == "aiokafka"

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+from functools import partial
 
 import structlog
 from aiohttp import web
@@ -15,6 +16,7 @@ from schemas.errors import BrokerError, ConfigurationError
 from schemas.events import Modality, NewsEvent, TranscriptEvent
 from schemas.limits import DEFAULT_LIMITS
 from streams import metrics
+from streams.clients import stop_client
 from streams.connection import Connection
 from streams.consume import ConsumeLoop
 from streams.health import Health, serve
@@ -156,7 +158,7 @@ class Worker:
             request_timeout_ms=self._settings.request_timeout_ms,
             max_request_size=self._settings.max_record_bytes + HEADROOM_BYTES,
         )
-        stack.push_async_callback(producer.stop)
+        stack.push_async_exit(partial(_stop_producer, producer))
         await producer.start()
         publisher = Publisher(producer)
         publisher.start()
@@ -237,7 +239,7 @@ class Worker:
             _raise_first(failures)
             loop.stop()
             await consuming
-            log.info("drained", in_flight=ledger.in_flight)
+            log.info("left_group")
         finally:
             for task in (consuming, stopped, *side):
                 task.cancel()
@@ -272,6 +274,19 @@ def make_producer(
         request_timeout_ms=request_timeout_ms,
         max_request_size=max_request_size,
     )
+
+
+async def _stop_producer(producer: AIOKafkaProducer, kind: object, *_: object) -> None:
+    """Close the producer at the worker's end.
+
+    Raises:
+        BrokerError: The broker did not acknowledge what was sent, and nothing else had failed.
+    """
+    if not await stop_client(producer) and kind is None:
+        raise BrokerError(
+            "the broker is gone: it did not acknowledge the last results, so their events are not "
+            "committed and will be answered again; start a worker when the broker is back"
+        )
 
 
 def _warm_up(engine: Engine) -> list[Encoded]:
