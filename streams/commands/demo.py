@@ -111,8 +111,11 @@ async def _watched(demo: Demo, console: Console) -> Report:
             lines.cancel()
             await asyncio.gather(lines, return_exceptions=True)
     view = View(demo.situation, demo.tally, SystemClock())
-    with Live(view, console=console, refresh_per_second=REFRESHES_PER_S):
-        return await demo.run()
+    # A screen of its own: what others write meanwhile cannot tear the picture.
+    with Live(view, console=console, refresh_per_second=REFRESHES_PER_S, screen=True):
+        report = await demo.run()
+    console.print(view)
+    return report
 
 
 async def _lines(demo: Demo, console: Console) -> None:

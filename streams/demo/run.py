@@ -124,7 +124,8 @@ class Demo:
             connection = Connection(broker.bootstrap_servers, "headrace-demo")
             topics = sorted({name for each in self._modalities() for name in topics_of(each)})
             await ensure_topics(connection, topics, max_message_bytes=MAX_MESSAGE_BYTES)
-            self.situation.place = f"{broker.provider} broker · " + _count(settings.workers)
+            caution = "" if broker.is_kafka else ", for trying out only"
+            self.situation.place = f"{broker.provider} broker{caution} · {_count(settings.workers)}"
             idle_pause_s = 0.0 if broker.is_kafka else EMBEDDED_PAUSE_S
             self.situation.phase = "loading the model"
             worker = await stack.enter_async_context(
