@@ -1,0 +1,104 @@
+"""``headrace demo``: one command shows the whole way, and its last line is the account of it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import orjson
+import pytest
+
+from streams.broker import available
+from tests.integration.command import Done, finish, headrace, start
+
+pytestmark = pytest.mark.timeout(240)
+
+COUNTS = {"events_in", "results", "dead_letters", "lost", "duplicates"}
+VERDICTS = {"on_time", "late", "degraded", "shed"}
+MEASURES = {"events_per_s", "p50_ms", "p99_ms", "wall_s"}
+SUBJECTS = ("Harbour operator", "Ferry line", "Steel mill", "Grain terminal", "Signal maker")
+NEWS = ("raises its forecast", "cuts its dividend", "keeps its timetable", "warns of losses")
+GOOD, BROKEN = 300, 4
+
+
+@pytest.fixture(autouse=True)
+def _embedded() -> None:
+    """Skip where the embedded broker is not installed."""
+    if reason := available("embedded"):
+        pytest.skip(reason)
+
+
+def log_lines() -> Iterator[bytes]:
+    """Headlines, among them some without text, and one line that is no JSON."""
+    for number in range(GOOD):
+        text = f"{SUBJECTS[number % 5]} {number} {NEWS[number % 4]}"
+        yield orjson.dumps({"uuid": f"w-{number}", "title": text, "ts": 1_772_443_800 + number})
+        if number % (GOOD // BROKEN) == 0:
+            yield orjson.dumps({"uuid": f"broken-{number}", "title": "  "})
+    yield b"end of transmission"
+
+
+def report_of(done: Done) -> dict[str, object]:
+    """Return the last line; check what holds of every demo that went well."""
+    assert done.status == 0, done.stderr
+    report = done.last_json
+    assert set(report) >= COUNTS | VERDICTS | MEASURES
+    assert report["lost"] == report["duplicates"] == report["strangers"] == 0
+    assert report["events_in"] == report["results"] + report["dead_letters"]  # type: ignore[operator]
+    assert report["results"] == sum(report[verdict] for verdict in VERDICTS)  # type: ignore[misc]
+    assert 0 < report["p50_ms"] <= report["p99_ms"]  # type: ignore[operator]
+    assert "each event answered once, none lost" in done.stderr
+    return report
+
+
+async def test_the_demos_own_log_for_three_seconds() -> None:
+    """News is answered, speech and camera events wait for a model, in one object on stdout."""
+    done = await headrace("demo", "--json", "--seconds", "3")
+    report = report_of(done)
+    assert len(done.stdout.splitlines()) == 1
+    assert report["events_in"] > 3  # type: ignore[operator]
+    assert report["unserved"] > 0  # type: ignore[operator]
+    assert 1 < report["wall_s"] < 15  # type: ignore[operator]
+
+
+async def test_a_log_of_ones_own_as_fast_as_it_goes(tmp_path: Path) -> None:
+    """Each line is accounted for: answered, a dead letter, or skipped."""
+    log = tmp_path / "wire.jsonl"
+    log.write_bytes(b"\n".join(log_lines()))
+    done = await headrace("demo", "--log", str(log), "--speed", "max", "--json")
+    report = report_of(done)
+    assert (report["results"], report["dead_letters"]) == (GOOD, BROKEN)
+    assert (report["skipped"], report["unserved"]) == (1, 0)
+    assert report["shed"] == report["degraded"] == 0
+    assert report["events_per_s"] > 0  # type: ignore[operator]
+    assert (report["speed"], report["workers"], report["interrupted"]) == ("max", 1, False)
+
+
+async def test_an_interrupted_demo_accounts_for_what_it_sent(tmp_path: Path) -> None:
+    """SIGTERM ends the sending; what was sent is still answered and counted."""
+    log = tmp_path / "slow.jsonl"
+    hourly = (
+        {"id": f"s-{number}", "headline": f"Mill {number} reopens", "ts_ms": number * 3_600_000}
+        for number in (490_000, 490_001)
+    )
+    log.write_bytes(b"\n".join(orjson.dumps(each) for each in hourly))
+    process = await start("demo", "--log", str(log), "--speed", "1", "--json")
+    assert process.stderr
+    said = b""
+    while b"1 sent, 1 answered" not in said:
+        said = await process.stderr.readline()
+        assert said, "the demo ended before it was stopped"
+    process.terminate()
+    done = await finish(process)
+    assert done.status == 0
+    report = done.last_json
+    assert (report["events_in"], report["results"], report["lost"]) == (1, 1, 0)
+    assert report["interrupted"] is True
+
+
+async def test_a_worker_that_cannot_start_ends_the_demo(tmp_path: Path) -> None:
+    """Its last words are handed on, with exit code 2."""
+    done = await headrace("demo", "--json", "--model", str(tmp_path))
+    assert done.status == 2
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    assert "headrace: the worker did not become ready (exit status 2)" in done.stderr
+    assert str(tmp_path) in done.stderr.splitlines()[-1]
