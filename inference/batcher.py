@@ -116,8 +116,7 @@ class MicroBatcher:
             return Decision(None, tuple(hopeless), self._wake_at(outlook, now, device_free_at))
         plan, reason = self._choose(queue, outlook, tight)
         if not plan.entries and len(hopeless) < len(queue):
-            # The costs moved since the keys were computed; a free device does not wait for that.
-            plan.fill([_front(queue, hopeless)], late=True)
+            plan, reason = self._misjudged(outlook, _front(queue, hopeless))
         elif not plan.entries and curious:
             probe = max(hopeless, key=lambda shed: shed.entry.key)
             hopeless.remove(probe)
@@ -156,16 +155,28 @@ class MicroBatcher:
         late = outlook.late()
         if late and outlook.start - max(queue.late_served_at, late[0].key) > self._ageing:
             return outlook.plan(0).fill(late, late=True), None
-        if tight:
-            level, first = tight[0]
-            in_need = (entry for needs, entry in tight if min(needs, level) > 0 or not level)
-            rescue = outlook.plan(level).fill(in_need)
-            if self._leaves_all_met(outlook, rescue):
-                return rescue, _why_rescued(outlook, first, self._reserve) if level else None
+        rescue = self._rescue(outlook, tight) if tight else None
         full = outlook.tight(0)
+        if rescue is not None and (not full.entries or self._leaves_all_met(outlook, rescue)):
+            why = _why_rescued(outlook, tight[0][1], self._reserve)
+            return rescue, why if rescue.level else None
         if full.entries and not self._leaves_all_met(outlook, full):
             return self._choose_overloaded(outlook, full)
         return full.fill(late, late=True), None
+
+    def _rescue(self, outlook: Outlook, tight: list[tuple[int, Entry]]) -> Plan:
+        """Plan for works in need, at the highest effort that leaves all met, or saves most."""
+        highest = tight[0][0]
+        best = None
+        for level in range(highest, len(self._efforts) if highest else 1):
+            in_need = (entry for needs, entry in tight if needs or not level)
+            plan = outlook.plan(level).fill(in_need)
+            if self._leaves_all_met(outlook, plan):
+                return plan
+            if best is None or plan.tokens > best.tokens:
+                best = plan
+        assert best is not None  # noqa: S101 - for the type checker
+        return best
 
     def _choose_overloaded(self, outlook: Outlook, full: Plan) -> tuple[Plan, str | None]:
         """Not all can be met at full effort: lower it, then part with what is too tight."""
@@ -193,6 +204,18 @@ class MicroBatcher:
     def _leaves_all_met(self, outlook: Outlook, plan: Plan) -> bool:
         """Say whether what waits behind a plan can be met; one mean work is within the estimate."""
         return bool(plan.entries) and max(outlook.losses(plan)) <= outlook.mean_tokens
+
+    def _misjudged(self, outlook: Outlook, entry: Entry) -> tuple[Plan, str | None]:
+        """Run a work that is too tight though its key, computed at older costs, says otherwise.
+
+        A free device waits for nothing, not even for new keys.
+        """
+        degrades = entry.work.on_overload is OverloadPolicy.DEGRADE
+        for level in range(1, len(self._efforts) if degrades else 1):
+            plan = outlook.plan(level).fill([entry])
+            if plan.entries:
+                return plan, _why_rescued(outlook, entry, self._reserve)
+        return outlook.plan(0).fill([entry], late=True), None
 
     def _probe(self, outlook: Outlook, hopeless: Shed) -> tuple[Plan, str | None]:
         degrades = hopeless.entry.work.on_overload is OverloadPolicy.DEGRADE

@@ -80,6 +80,7 @@ class Dispatch:
 
         A flight must be handed to the device; call again until there is none.
         """
+        self.queue.reprice(self.cost.coefficients(self._full).per_token_s)
         decision = self._batcher.decide(
             self.queue,
             now,
@@ -111,6 +112,5 @@ class Dispatch:
         if seconds is not None:
             batch = flight.batch
             self.cost.observe(batch.tokens, len(flight.works), batch.effort.name, seconds)
-            self.queue.reprice(self.cost.coefficients(self._full).per_token_s)
             self._observed_at = now
         return flight

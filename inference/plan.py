@@ -157,16 +157,21 @@ class Outlook:
         self.mean_tokens = max(1.0, queue.mean_tokens)
         self._settings = settings
         self._reserve = settings.publish_reserve_ms / 1e3
-        self._alive = [[self._first_alive(line, cost) for line in self.lines] for cost in costs[:1]]
+        self._alive = [[self._first_alive(line, 0) for line in self.lines]]
 
-    def _first_alive(self, line: Line, cost: Coefficients) -> int:
-        return line.before(self.start + self._reserve + cost.fixed_s + cost.per_event_s)
+    def _first_alive(self, line: Line, level: int) -> int:
+        cost = self.costs[level if self.allows(line, level) else 0]
+        # Keys hold the price of a token at full effort.
+        cheaper_s = (self.costs[0].per_token_s - cost.per_token_s) * line.mean_tokens
+        return line.before(self.start + self._reserve + cost.fixed_s + cost.per_event_s - cheaper_s)
 
     def alive(self, level: int) -> list[int]:
-        """Return per line the index from which works can still meet their deadlines."""
-        while len(self._alive) <= level:
-            cost = self.costs[len(self._alive)]
-            self._alive.append([self._first_alive(line, cost) for line in self.lines])
+        """Return per line the index from which works can still meet their deadlines.
+
+        Works that may not be run at the effort have to do it at full effort.
+        """
+        for following in range(len(self._alive), level + 1):
+            self._alive.append([self._first_alive(line, following) for line in self.lines])
         return self._alive[level]
 
     def doubtful(self) -> Iterator[Entry]:

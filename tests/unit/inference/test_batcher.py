@@ -6,6 +6,7 @@ import pytest
 
 from inference.batcher import EXPIRY_TICK_S, Decision, MicroBatcher
 from inference.cost import Coefficients
+from inference.engine import EffortLevel
 from inference.queue import DeadlineQueue
 from inference.settings import SchedulerSettings
 from inference.work import OverloadPolicy, Work
@@ -162,6 +163,24 @@ def test_a_rescue_takes_nobody_along_who_needs_none() -> None:
     assert decision.batch.degraded
 
 
+def test_those_in_need_are_rescued_together() -> None:
+    """Where full effort saves nobody, as many as possible go at the effort that saves most."""
+    batch = decide(*(work(10, budget=0.019) for _ in range(30))).batch
+    assert batch is not None
+    assert not batch.late
+    assert batch.effort == EFFORTS[2]
+    assert batch.tokens == 40  # in 12.5 of 14 ms; at half the cost it would be 10 in 10
+
+
+def test_those_in_need_go_before_those_who_are_late_anyway() -> None:
+    """And works that no lower effort can help do not count as if it could."""
+    decision = decide(
+        work(10, budget=0.019, handle="in need"),
+        *(work(10, budget=0.021, handle="late", on_overload=LATE) for _ in range(3)),
+    )
+    assert members(decision) == ["in need"]
+
+
 def test_late_means_it_runs_all_the_same() -> None:
     """At full effort, and without a reason: nothing was taken from it."""
     batch = decide(work(10, budget=-1, on_overload=LATE)).batch
@@ -268,10 +287,17 @@ def test_curiosity_is_not_needed_where_something_runs() -> None:
     assert len(decision.shed) == 1
 
 
-def test_a_free_device_does_not_wait_for_keys_to_be_computed_anew() -> None:
-    """By its old key a work seems fine, by its cost it is not: it runs, late, rather than hang."""
+@pytest.mark.parametrize(
+    ("policy", "effort", "late"),
+    [(OverloadPolicy.DEGRADE, EFFORTS[1], False), (SHED, EFFORTS[0], True)],
+)
+def test_a_free_device_does_not_wait_for_keys_to_be_computed_anew(
+    policy: OverloadPolicy, effort: EffortLevel, late: bool
+) -> None:
+    """By its old key a work seems fine, by its cost it is not: it is saved, or runs, late."""
     queue = DeadlineQueue(100_000, SETTINGS.priority_weights)
-    queue.push(work(200, on_overload=SHED), NOW)
-    decision = MicroBatcher(SETTINGS, EFFORTS).decide(queue, NOW, COST, IDLE)
-    assert decision.batch is not None
-    assert decision.batch.late
+    queue.push(work(100, on_overload=policy), NOW)
+    batch = MicroBatcher(SETTINGS, EFFORTS).decide(queue, NOW, COST, IDLE).batch
+    assert batch is not None
+    assert (batch.effort, batch.late) == (effort, late)
+    assert (batch.reason is None) is (policy is SHED)
