@@ -15,6 +15,7 @@ from streams.broker.kafka_properties import Ports, escape, node_properties
 from streams.broker.maven import cluster_id
 from streams.broker.notices import say
 from streams.broker.ports import LOOPBACK, free_ports
+from streams.broker.process import last_lines
 from streams.broker.running import RunningBroker, until_ready
 
 IMAGE = f"apache/kafka:{KAFKA_VERSION}"
@@ -25,6 +26,8 @@ START_S = 120.0
 STOP_GRACE_S = 15
 _DATA = "/tmp/kraft-combined-logs"  # noqa: S108 - inside the container, owned by its user
 _UNIX = "unix://"
+_LINES_PER_CAUSE = 20
+"""A stack trace of Java's is about as long."""
 _HEAP = "-Xms128m -Xmx512m -XX:+UseSerialGC"
 
 
@@ -208,8 +211,8 @@ class ContainerRunner:
 
     def logs(self, lines: int) -> str:
         """Return the last lines that it wrote."""
-        text: bytes = self._container.logs(tail=lines)
-        return text.decode(errors="replace")
+        text: bytes = self._container.logs(tail=lines * _LINES_PER_CAUSE)
+        return last_lines(text.decode(errors="replace"), lines)
 
     def _thaw(self) -> None:
         """An engine neither stops nor kills what is paused."""

@@ -13,12 +13,13 @@ from streams.broker.kafka_cache import KAFKA_VERSION, ensure_jars
 from streams.broker.kafka_properties import Ports, node_properties, render
 from streams.broker.ports import LOOPBACK, free_ports
 from streams.broker.process import ChildProcess
-from streams.broker.running import RunningBroker, until_ready
+from streams.broker.running import LOG_LINES, RunningBroker, until_ready
 
 LOG4J = Path(__file__).with_name("kafka-log4j2.xml")
 FORMAT_S = 60.0
 PORT_ATTEMPTS = 3
 _PORT_TAKEN = "Address already in use"
+_PORT_LINES = 60
 _HEAP = ["-Xms128m", "-Xmx512m", "-XX:+UseSerialGC"]
 _SHORT_LIVED = ["-XX:TieredStopAtLevel=1"]
 
@@ -63,7 +64,7 @@ class _Node:
         self._home = home
         self._properties = properties
         self._config = home / "server.properties"
-        self._process = self._jvm(_HEAP, ["kafka.Kafka", str(self._config)], "broker.log")
+        self._process = self._broker()
 
     async def come_up(self, port: int | None) -> RunningBroker:
         """Start on free ports; try others where somebody was faster to take one."""
@@ -71,11 +72,12 @@ class _Node:
         for attempt in range(1, attempts + 1):
             free = free_ports(3)
             ports = Ports(port or free[0], free[1], free[2])
+            self._process = self._broker()  # with a log of its own
             try:
                 return await self._start(ports)
             except BaseException as error:
                 await self._process.kill()
-                taken = isinstance(error, BrokerError) and _PORT_TAKEN in str(error)
+                taken = isinstance(error, BrokerError) and self._lacks_a_port()
                 if not taken or attempt == attempts:
                     raise
         raise AssertionError  # the last attempt returns or raises
@@ -96,6 +98,11 @@ class _Node:
         self._process.start()
         internal = f"{LOOPBACK}:{ports.internal}"
         await until_ready(internal, self._process)
+        if self._lacks_a_port():  # the internal listener answers for a while all the same
+            raise BrokerError(
+                "the broker was refused one of its ports; its last lines:\n"
+                f"{self._process.logs(LOG_LINES)}"
+            )
         return RunningBroker(
             bootstrap_servers=f"{LOOPBACK}:{ports.client}",
             provider="maven",
@@ -103,6 +110,10 @@ class _Node:
             runner=self._process,
             check_address=internal,
         )
+
+    def _lacks_a_port(self) -> bool:
+        """Whether somebody was faster to take one of the ports."""
+        return _PORT_TAKEN in self._process.logs(_PORT_LINES)
 
     async def _format(self) -> None:
         """Prepare the data directory; Kafka starts on no other."""
@@ -121,6 +132,9 @@ class _Node:
                 f"Apache Kafka refuses its settings (exit status {status}); check `properties`. "
                 f"Its last lines:\n{tool.logs(12)}"
             )
+
+    def _broker(self) -> ChildProcess:
+        return self._jvm(_HEAP, ["kafka.Kafka", str(self._config)], "broker.log")
 
     def _jvm(self, flags: list[str], command: list[str], log: str) -> ChildProcess:
         options = [

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +17,12 @@ TIED = Path(__file__).with_name("tied.py")
 POLL_S = 0.02
 STOP_GRACE_S = 15.0
 KILL_GRACE_S = 5.0
+_FRAME = re.compile(r"\s+(at [\w.$/<>]+\(|\.\.\. \d+ more)")
+
+
+def last_lines(text: str, lines: int) -> str:
+    """Return the last lines of a log but for stack frames: causes, not places, help a reader."""
+    return "\n".join([line for line in text.splitlines() if not _FRAME.match(line)][-lines:])
 
 
 class ChildProcess:
@@ -112,10 +119,10 @@ class ChildProcess:
         return status
 
     def logs(self, lines: int) -> str:
-        """Return the last lines that it wrote."""
+        """Return the last lines that it wrote, without the frames of Java's stack traces."""
         if not self._log.exists():
             return ""
-        return "\n".join(self._log.read_text(errors="replace").splitlines()[-lines:])
+        return last_lines(self._log.read_text(errors="replace"), lines)
 
     def _signal(self, number: signal.Signals) -> None:
         if self._process is None or not self.running:

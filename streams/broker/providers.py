@@ -12,6 +12,7 @@ from streams.broker.embedded import open_embedded, why_not_embedded
 from streams.broker.java import why_no_java
 from streams.broker.kafka_cache import why_no_jars
 from streams.broker.maven import open_maven
+from streams.broker.ports import require_free
 from streams.broker.running import RunningBroker, check
 
 AUTO = "auto"
@@ -102,6 +103,8 @@ async def open_broker(
         provider = await asyncio.to_thread(choose)
     if provider not in _OPENERS:
         raise _unknown(provider)
+    if port is not None:
+        require_free(port)
     directory = None if data_dir is None else Path(data_dir)
     opened = _OPENERS[provider](port=port, data_dir=directory, properties=properties)
     async with opened as broker:

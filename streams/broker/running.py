@@ -5,6 +5,8 @@ import time
 from dataclasses import dataclass
 from typing import Protocol
 
+from aiokafka.errors import KafkaError
+
 from schemas.errors import BrokerError
 from streams.clients import open_admin
 from streams.connection import Connection
@@ -159,6 +161,11 @@ async def check(address: str, timeout_s: float = ANSWER_S) -> None:
         raise BrokerError(
             f"bootstrap_servers: {address} does not answer within {timeout_s:g} s; is a Kafka "
             "broker listening there, in plain text?"
+        ) from error
+    except KafkaError as error:
+        raise BrokerError(
+            f"bootstrap_servers: {address} does not say which brokers there are ({error!r}); is it "
+            "starting or stopping? Try again"
         ) from error
     if not cluster["brokers"]:
         raise BrokerError(f"bootstrap_servers: {address} knows of no broker yet; try again")
