@@ -36,15 +36,21 @@ def calibrate(
     usual = choose_threshold(logits, held_out, accuracy_loss=accuracy_loss)
     lower = choose_threshold(logits, held_out, accuracy_loss=max(EARLY_EXIT_LOSS, accuracy_loss))
     config.exit_thresholds = [usual] * len(temperatures)
-    config.efforts = ladder(lower, config.experts_per_token)
+    config.efforts = ladder(usual, lower, config.experts_per_token)
 
 
-def ladder(early_exit: float, experts: int) -> list[dict[str, Any]]:
-    """Return the efforts, full first, each next one cheaper."""
-    rungs: list[dict[str, Any]] = [
-        {"name": "full", "experts": None, "exit_threshold": None},
-        {"name": "early_exit", "experts": None, "exit_threshold": early_exit},
-    ]
+def ladder(usual: float, early_exit: float, experts: int) -> list[dict[str, Any]]:
+    """Return the efforts, full first, each next one cheaper.
+
+    Args:
+        usual: Threshold at full effort.
+        early_exit: Threshold of the efforts below; where it is the same, the rung that only exits
+            earlier is left out.
+        experts: Experts per token at full effort.
+    """
+    rungs: list[dict[str, Any]] = [{"name": "full", "experts": None, "exit_threshold": None}]
+    if early_exit < usual:
+        rungs.append({"name": "early_exit", "experts": None, "exit_threshold": early_exit})
     if experts > 1:
         rungs.append({"name": "single_expert", "experts": 1, "exit_threshold": early_exit})
     return [*rungs, {"name": "first_exit", "experts": 1, "exit_threshold": 0.0}]

@@ -97,6 +97,21 @@ def check_labels(train: Sequence[Example], test: Sequence[Example]) -> tuple[str
     return labels
 
 
+def check_apart(train: Sequence[Example], test: Sequence[Example]) -> None:
+    """Make sure that no test text is learned from.
+
+    Raises:
+        ConfigurationError: Some text is in both.
+    """
+    known = {example.text for example in train}
+    both = [example.text for example in test if example.text in known]
+    if both:
+        raise ConfigurationError(
+            f"{len(both)} of {len(test)} test texts are training texts too, the first "
+            f"{both[0][:60]!r}; leave them out of one file, else the figures say nothing"
+        )
+
+
 def hold_out(
     examples: Sequence[Example], share: float, seed: int
 ) -> tuple[list[Example], list[Example]]:

@@ -9,15 +9,22 @@ from pathlib import Path
 
 import torch
 
-from inference.model import SparseEncoderForSequenceClassification
+from inference.model import SparseEncoderConfig, SparseEncoderForSequenceClassification
 from inference.storage import bits_of, rounded
 from inference.text import TextEncoder
 from inference.training.calibrate import calibrate
 from inference.training.card import Facts, write_card
-from inference.training.data import Example, TokenSet, check_labels, hold_out, read_examples
+from inference.training.data import (
+    Example,
+    TokenSet,
+    check_apart,
+    check_labels,
+    hold_out,
+    read_examples,
+)
 from inference.training.distil import Report, Schedule, distil, fine_tune
 from inference.training.evaluate import all_exits, quality
-from inference.training.split import split_teacher
+from inference.training.split import split_teacher, student_config
 from inference.training.teacher import (
     freeze_embedding,
     load_teacher,
@@ -87,7 +94,7 @@ class TrainingSettings:
         words = ["python -m inference.training"]
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if field.name == "data_notice" or value == field.default:
+            if value == field.default:
                 continue
             shown = Path(*value.parts[-2:]) if isinstance(value, Path) else value
             words.append(f"--{field.name.replace('_', '-')} {shlex.quote(str(shown))}")
@@ -116,6 +123,7 @@ def train(settings: TrainingSettings, report: Report) -> None:
     examples = read_examples(settings.data, **fields)
     test = read_examples(settings.test, **fields)
     labels = check_labels(examples, test)
+    check_apart(examples, test)
     _make_directory(settings.out)
     report(f"data: {len(examples)} to train, {len(test)} to test, labels {', '.join(labels)}")
 
@@ -128,6 +136,12 @@ def train(settings: TrainingSettings, report: Report) -> None:
     sets = Sets(*(_tokenise(part, encoder, labels) for part in (kept, held, test)))
 
     teacher = load_teacher(files, pieces=pieces, max_tokens=settings.max_tokens, labels=labels)
+    shape = student_config(
+        teacher.config,
+        layers=settings.layers,
+        experts=settings.experts,
+        experts_per_token=settings.experts_per_token,
+    )
     freeze_embedding(teacher, STORAGE_BITS["embedding"])
     teacher_schedule = Schedule(
         epochs=settings.teacher_epochs,
@@ -137,7 +151,7 @@ def train(settings: TrainingSettings, report: Report) -> None:
         seed=settings.seed,
     )
     fine_tune(teacher, sets.train, teacher_schedule, report)
-    student = _student(settings, teacher, sets, report)
+    student = _student(settings, teacher, shape, sets, report)
     _round_weights(student)
     calibrate(student, sets.held_out, accuracy_loss=settings.accuracy_loss)
     student.config.checkpoint_name = settings.name or settings.out.resolve().name
@@ -157,18 +171,12 @@ def train(settings: TrainingSettings, report: Report) -> None:
 def _student(
     settings: TrainingSettings,
     teacher: SparseEncoderForSequenceClassification,
+    shape: SparseEncoderConfig,
     sets: Sets,
     report: Report,
 ) -> SparseEncoderForSequenceClassification:
     """Split the teacher and distil it."""
-    student = split_teacher(
-        teacher,
-        sets.train,
-        layers=settings.layers,
-        experts=settings.experts,
-        experts_per_token=settings.experts_per_token,
-        seed=settings.seed,
-    )
+    student = split_teacher(teacher, shape, sets.train, seed=settings.seed)
     student.config.storage_bits = dict(STORAGE_BITS)
     teacher_logits = all_exits(teacher, sets.train, experts=1)[-1]
     schedule = Schedule(

@@ -10,6 +10,7 @@ from inference.model import (
     SparseEncoderForSequenceClassification,
 )
 from inference.training.data import TokenSet
+from schemas.errors import ConfigurationError
 
 CLUSTER_ROUNDS = 12
 SAMPLE_TEXTS = 1024
@@ -51,33 +52,53 @@ def _fill(likeness: Tensor) -> Tensor:
     return torch.tensor(assigned)
 
 
-def split_teacher(
-    teacher: SparseEncoderForSequenceClassification,
-    sample: TokenSet,
-    *,
-    layers: int,
-    experts: int,
-    experts_per_token: int,
-    seed: int,
-) -> SparseEncoderForSequenceClassification:
-    """Make a sparse student of the teacher's first layers.
+def student_config(
+    teacher: SparseEncoderConfig, *, layers: int, experts: int, experts_per_token: int
+) -> SparseEncoderConfig:
+    """Describe a sparse student of a teacher's first layers.
 
     Args:
-        teacher: A one-expert encoder.
-        sample: Texts that show which experts a token needs.
+        teacher: The shape of a one-expert encoder.
         layers: Layers to keep, from the first.
         experts: Experts per layer.
         experts_per_token: Routed experts per token.
-        seed: Seeds the clustering.
+
+    Raises:
+        ConfigurationError: The teacher cannot be cut like that.
     """
-    shape = teacher.config.to_dict() | {
+    if layers > teacher.num_hidden_layers:
+        raise ConfigurationError(
+            f"layers is {layers}; the teacher has {teacher.num_hidden_layers}, choose at most those"
+        )
+    shape = teacher.to_dict() | {
         "num_hidden_layers": layers,
         "num_experts": experts,
         "experts_per_token": experts_per_token,
         "exit_temperatures": None,
         "exit_thresholds": None,
     }
-    student = SparseEncoderForSequenceClassification(SparseEncoderConfig(**shape))
+    try:
+        return SparseEncoderConfig(**shape)
+    except ValueError as error:
+        raise ConfigurationError(f"the teacher cannot be cut like that: {error}") from error
+
+
+def split_teacher(
+    teacher: SparseEncoderForSequenceClassification,
+    config: SparseEncoderConfig,
+    sample: TokenSet,
+    *,
+    seed: int,
+) -> SparseEncoderForSequenceClassification:
+    """Make a sparse student of the teacher's first layers.
+
+    Args:
+        teacher: A one-expert encoder.
+        config: The student, as ``student_config`` describes it.
+        sample: Texts that show which experts a token needs.
+        seed: Seeds the clustering.
+    """
+    student = SparseEncoderForSequenceClassification(config)
     kept = {
         name: weight
         for name, weight in teacher.state_dict().items()
@@ -87,11 +108,11 @@ def split_teacher(
     student.embedding.tokens.requires_grad_(requires_grad=False)
     chance = torch.Generator().manual_seed(seed)
     inputs = _feed_forward_inputs(teacher, sample)
-    for number in range(layers):
+    for number in range(config.num_hidden_layers):
         dense = teacher.blocks[number].feed_forward.experts
         sparse = student.blocks[number].feed_forward
-        cluster = balanced_clusters(dense.up[0].detach().T, experts, chance)
-        _deal(dense, sparse.experts, cluster.argsort(stable=True).view(experts, -1))
+        cluster = balanced_clusters(dense.up[0].detach().T, config.num_experts, chance)
+        _deal(dense, sparse.experts, cluster.argsort(stable=True).view(config.num_experts, -1))
         if sparse.router is not None:
             weight, bias = fit_router(sparse.experts, inputs[number])
             sparse.router.score.load_state_dict({"weight": weight, "bias": bias})

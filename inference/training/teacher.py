@@ -34,9 +34,11 @@ def teacher_directory() -> Path:
 
 
 def load_tokenizer(directory: Path) -> Tokenizer:
-    """Return the teacher's tokenizer."""
+    """Return the teacher's tokenizer, reading texts whole and as mere text."""
     tokenizer = Tokenizer.from_file(str(directory / TOKENIZER_FILE))
     tokenizer.no_padding()
+    tokenizer.no_truncation()
+    tokenizer.encode_special_tokens = True
     return tokenizer
 
 

@@ -50,7 +50,9 @@ def prune(tokenizer: Tokenizer, texts: Iterable[str], size: int) -> tuple[Tokeni
         token["id"] = renumbered[token["id"]]
     for special in state["post_processor"]["special_tokens"].values():
         special["ids"] = [renumbered[number] for number in special["ids"]]
-    return Tokenizer.from_str(orjson.dumps(state).decode()), kept
+    smaller = Tokenizer.from_str(orjson.dumps(state).decode())
+    smaller.encode_special_tokens = tokenizer.encode_special_tokens  # the one setting not written
+    return smaller, kept
 
 
 def _is_letter(piece: str) -> bool:

@@ -18,7 +18,7 @@ from inference.text import SPECIAL_TOKENS, TextEncoder
 LABELS = ("negative", "neutral", "positive")
 _TEXT = (
     "profit loss rises falls sharply slightly after before quarter harbour mill steel bank "
-    "upgrade downgrade court port strike deal record weak strong outlook the a of at"
+    "upgrade downgrade court port strike deal record weak strong outlook the of at"
 )
 WORDS = tuple(_TEXT.split())
 PIECES = (*SPECIAL_TOKENS, *WORDS, "##s", "##ing", *"abcdefghijklmnopqrstuvwxyz[]")
@@ -55,7 +55,7 @@ def small_network(seed: int = 0, **changes: Any) -> SparseEncoderForSequenceClas
     with torch.no_grad():
         for name, weight in network.named_parameters():
             if not name.endswith("norm.weight"):
-                spread = 0.4 if ".router." in name or name.startswith("exits.") else 0.15
+                spread = 0.25 if ".router." in name or name.startswith("exits.") else 0.15
                 nn.init.normal_(weight, std=spread, generator=chance)
     return network.eval()
 
