@@ -263,11 +263,11 @@ class Scheduler:
             self._loop.call_soon_threadsafe(callback, argument)
 
     def _landed(self, job: Job) -> None:
-        ended = job.started + job.seconds
-        flight = self._dispatch.land(job.seconds if job.clean else None, ended)
-        # The device first: it may be idle, while the results can wait for some microseconds.
-        self._step()
         try:
+            ended = job.started + job.seconds
+            flight = self._dispatch.land(job.seconds if job.clean else None, ended)
+            # The device first: it may be idle, while the results can wait for some microseconds.
+            self._step()
             self._deliver(_completions(flight, job))
             if self._observe_batch is not None:
                 batch = flight.batch
