@@ -1,9 +1,6 @@
 """From polling to committing: nothing is skipped, nothing runs twice, a rebalance ends in order."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 
 import pytest
 from aiokafka import TopicPartition
@@ -16,106 +13,18 @@ from aiokafka.errors import (
 
 from schemas.errors import BrokerError
 from streams import consume
-from streams.consume import ConsumeLoop
-from streams.offsets import Ledger
-from tests.fakes.clock import ManualClock
-from tests.fakes.consumer import FakeConsumer, FakeLog
-from tests.fakes.lane import HoldingLane
+from tests.fakes.consumer import FakeConsumer
+from tests.unit.streams.consuming import (
+    COMMIT_INTERVAL_S,
+    DRAIN_S,
+    ONE,
+    TWO,
+    consuming,
+    turns,
+    until,
+)
 
-ONE, TWO = (TopicPartition("events.news", number) for number in range(2))
-DRAIN_S = 5.0
-COMMIT_INTERVAL_S = 0.2
 IDLE_PAUSE_S = 0.01
-
-
-@dataclass
-class Rig:
-    """A loop that runs over fakes, on a clock that a test moves.
-
-    Attributes:
-        consumers: Every one that the loop has made, the newest last.
-    """
-
-    log: FakeLog
-    ledger: Ledger
-    lane: HoldingLane
-    clock: ManualClock
-    loop: ConsumeLoop
-    consumers: list[FakeConsumer]
-    running: "asyncio.Task[None]"
-
-    @property
-    def consumer(self) -> FakeConsumer:
-        """The newest consumer."""
-        return self.consumers[-1]
-
-    async def admitted(self, count: int) -> None:
-        """Wait for that many records."""
-        await until(lambda: len(self.lane.admitted) == count)
-
-    async def pass_time(self, seconds: float) -> None:
-        """Move the clock and let what is due happen."""
-        self.clock.advance(seconds)
-        await turns()
-
-
-async def turns(count: int = 30) -> None:
-    """Let every task run that can."""
-    for _ in range(count):
-        await asyncio.sleep(0)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Let tasks run until a condition holds."""
-    for _ in range(1_000):
-        if condition():
-            return
-        await asyncio.sleep(0)
-    raise AssertionError("it has not come to that")
-
-
-@asynccontextmanager
-async def consuming(
-    *,
-    records: int = 0,
-    partitions: tuple[TopicPartition, ...] = (ONE,),
-    prepare: Callable[[FakeConsumer], None] = lambda _: None,
-    committed: dict[TopicPartition, int] | None = None,
-    idle_pause_s: float = 0.0,
-) -> AsyncIterator[Rig]:
-    """Run a loop over as many records in each partition; ``prepare`` sees each new consumer."""
-    clock = ManualClock()
-    clock.drive(asyncio.get_running_loop())
-    log, ledger, consumers = FakeLog(partitions), Ledger(), []
-    log.committed.update(committed or {})
-    for partition in partitions:
-        log.append(partition, records)
-    lane = HoldingLane(ledger)
-
-    def make() -> FakeConsumer:
-        consumers.append(FakeConsumer(log))
-        prepare(consumers[-1])
-        return consumers[-1]
-
-    loop = ConsumeLoop(
-        make_consumer=make,
-        lanes={"events.news": lane},  # type: ignore[dict-item]
-        ledger=ledger,
-        max_poll_records=100,
-        drain_s=DRAIN_S,
-        commit_interval_s=COMMIT_INTERVAL_S,
-        idle_pause_s=idle_pause_s,
-    )
-    running = asyncio.create_task(loop.run())
-    await until(lambda: bool(consumers))
-    try:
-        yield Rig(log, ledger, lane, clock, loop, consumers, running)
-    finally:
-        lane.finish()
-        loop.stop()
-        running.cancel()
-        with suppress(asyncio.CancelledError, BrokerError):
-            await running
 
 
 async def test_only_the_completed_prefix_is_committed_at_every_interval() -> None:
@@ -164,6 +73,20 @@ async def test_records_of_a_poll_with_a_rebalance_inside_are_read_again(stale: b
         rig.lane.finish()
         await rig.pass_time(COMMIT_INTERVAL_S)
         assert rig.log.committed == {ONE: 4}
+
+
+async def test_records_of_the_old_assignment_do_not_hide_what_was_not_finished() -> None:
+    """Begun by the new tracker, they would make the earlier ones look like repetitions."""
+    async with consuming(records=4) as rig:
+        await rig.admitted(4)
+        rig.lane.finish(0, 1)
+        rig.consumer.hands_out_stale = True
+        rig.consumer.in_next_poll = lambda: rig.consumer.rebalance([ONE])
+        rig.log.append(ONE, 2)
+        await turns()
+        await rig.pass_time(DRAIN_S)
+        await rig.admitted(8)
+        assert rig.lane.admitted[4:] == [(0, number) for number in range(2, 6)]
 
 
 async def test_reading_again_begins_where_the_group_has_committed() -> None:
