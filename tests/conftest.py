@@ -5,6 +5,7 @@ import os
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -33,6 +34,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=[AUTO, *PROVIDERS],
         default=AUTO,
         help="where the broker comes from that a run starts",
+    )
+    group.addoption(
+        "--data",
+        metavar="DIR",
+        type=Path,
+        help="measure checkpoints on the labelled texts in this folder too",
     )
 
 
