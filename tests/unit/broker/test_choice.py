@@ -9,9 +9,16 @@ import pytest
 from aiokafka.errors import NodeNotReadyError
 
 from schemas.errors import BrokerError, ConfigurationError
-from streams.broker import ADDRESS_VARIABLE, AUTO, PROVIDERS, available, choose, open_broker
+from streams.broker import (
+    ADDRESS_VARIABLE,
+    AUTO,
+    PROVIDERS,
+    available,
+    choose,
+    open_broker,
+    running,
+)
 from streams.broker import providers as module
-from streams.broker import running
 from streams.connection import Connection
 
 
