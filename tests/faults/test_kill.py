@@ -18,6 +18,7 @@ pytestmark = [pytest.mark.real_kafka, pytest.mark.timeout(300)]
 
 PARTITIONS = 4
 EVENTS = 4_000
+LARGEST = 16_000_000
 TOPICS = ("events.news", "results.news", "events.news.dlq")
 
 
@@ -26,7 +27,9 @@ async def test_killing_one_of_two_workers_under_load_loses_nothing(
 ) -> None:
     """After kill -9 the survivor answers what the dead worker had not; the audit is by id."""
     servers = real_kafka.bootstrap_servers
-    await ensure_topics(Connection(servers), TOPICS, partitions=PARTITIONS)
+    await ensure_topics(
+        Connection(servers), TOPICS, partitions=PARTITIONS, max_message_bytes=LARGEST
+    )
     since = await ends_of(servers, "results.news", PARTITIONS)
     run, group = uuid.uuid4().hex[:6], f"kill-{uuid.uuid4().hex[:8]}"
     ids = {f"{run}-{number}" for number in range(EVENTS)}

@@ -31,6 +31,7 @@ from tests.integration.worker import (
 pytestmark = [pytest.mark.real_kafka, pytest.mark.timeout(240)]
 
 PARTITIONS = 4
+LARGEST = 16_000_000
 TOPICS = ("events.news", "results.news", "events.news.dlq")
 EVENTS = [TopicPartition("events.news", number) for number in range(PARTITIONS)]
 TAKEN = 'headrace_events_total{modality="news"}'
@@ -126,7 +127,9 @@ async def group_member(servers: str, group: str) -> AsyncIterator[AIOKafkaConsum
 async def fleet(real_kafka: RunningBroker, tmp_path: Path) -> AsyncIterator[Fleet]:
     """Two workers that are ready and own two partitions each."""
     servers, group = real_kafka.bootstrap_servers, f"fleet-{uuid.uuid4().hex[:8]}"
-    await ensure_topics(Connection(servers), TOPICS, partitions=PARTITIONS)
+    await ensure_topics(
+        Connection(servers), TOPICS, partitions=PARTITIONS, max_message_bytes=LARGEST
+    )
     async with group_member(servers, group) as consumer:
         await consumer.commit(await consumer.end_offsets(EVENTS))
     config = tmp_path / "headrace.toml"
