@@ -10,7 +10,7 @@ from aiokafka.errors import KafkaError
 from schemas.errors import ConfigurationError, HeadraceError
 from streams.settings import Settings
 from streams.signals import on_stop_signals
-from streams.supervisor import EXIT_MISCONFIGURED
+from streams.supervisor import EXIT_MISCONFIGURED, State
 from streams.worker import Worker
 
 log = structlog.get_logger(__name__)
@@ -25,7 +25,7 @@ async def serve_worker(settings: Settings, parent: Pipe | None = None) -> int:
 
     Args:
         settings: Of this one process.
-        parent: The supervisor's end is told of readiness; when it closes, the worker drains.
+        parent: The supervisor's end is told of health; when it closes, the worker drains.
 
     Returns:
         The process's exit code: 0 after a drained stop, 1 after a failure that a restart may mend,
@@ -48,14 +48,15 @@ async def serve_worker(settings: Settings, parent: Pipe | None = None) -> int:
 
 
 async def _report(worker: Worker, parent: Pipe) -> None:
-    told: bool | None = None
+    told: State | None = None
     while True:
         try:
             if parent.poll():
                 parent.recv()
-            if told is not worker.health.ready:
-                told = worker.health.ready
-                parent.send(told)
+            state = (worker.health.ready, worker.health.problem)
+            if told != state:
+                parent.send(state)
+                told = state
         except (EOFError, OSError):
             log.warning("parent_gone", remedy="draining")
             worker.stop()

@@ -27,13 +27,17 @@ KILL_AFTER_DRAIN_S = 10.0
 READY_POLL_S = 0.1
 EXIT_MISCONFIGURED = 2
 
+State = tuple[bool, str | None]
+"""What a worker tells: whether it is ready, and what is wrong with it."""
+
 
 class Supervisor:
     """Keeps N workers running and answers for them on one metrics port.
 
     Args:
         target: What a worker process runs, with its settings as plain values, its end of a pipe
-            that it writes its readiness to, and whose closing tells it that the parent is gone.
+            that it writes its state to (readiness, and what is wrong with it or ``None``), and
+            whose closing tells it that the parent is gone.
     """
 
     def __init__(
@@ -119,13 +123,17 @@ class Supervisor:
         return process.exitcode
 
     async def _follow(self, index: int, process: BaseProcess, pipe: Pipe) -> None:
-        """Watch one process until it has ended; pass a stop on to it."""
+        """Watch one process until it has ended; stop it when all stop, or when it is stuck."""
         terminated_at: float | None = None
+        stuck = False
         now = asyncio.get_running_loop().time
         while process.is_alive():
-            for ready in _messages(pipe):
+            for ready, problem in _messages(pipe):
                 self._note_ready(index, ready=ready)
-            if self._stopping.is_set() and terminated_at is None:
+                if problem is not None and not stuck:
+                    stuck = True
+                    log.error("worker_stuck", worker=index, reason=problem, remedy="replacing it")
+            if (stuck or self._stopping.is_set()) and terminated_at is None:
                 terminated_at = now()
                 process.terminate()
             patience = self._settings.drain_ms / 1e3 * 2 + KILL_AFTER_DRAIN_S
@@ -151,7 +159,7 @@ def run_child(settings: dict[str, Any], pipe: Pipe) -> None:
     raise SystemExit(asyncio.run(serve_worker(loaded, pipe)))
 
 
-def _messages(pipe: Pipe) -> Iterator[bool]:
+def _messages(pipe: Pipe) -> Iterator[State]:
     """Take what the worker has told so far; a worker that is gone tells nothing."""
     try:
         while pipe.poll():

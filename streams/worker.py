@@ -135,6 +135,7 @@ class Worker:
             )
         ]
         give_up = self._clock.monotonic() + settings.connect_timeout_ms / 1e3
+        told = ""
         while True:
             try:
                 await ensure_topics(
@@ -147,7 +148,9 @@ class Worker:
             except BrokerError as error:
                 if not error.retriable or self._clock.monotonic() > give_up:
                     raise
-                log.warning("broker_not_ready", error=str(error))
+                if told != str(error):
+                    told = str(error)
+                    log.warning("broker_not_ready", error=told)
                 await asyncio.sleep(CONNECT_RETRY_S)
             else:
                 return

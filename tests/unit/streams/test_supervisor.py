@@ -74,6 +74,17 @@ async def test_a_worker_that_dies_at_its_start_gets_another(tmp_path: Path) -> N
     assert await running == 0
 
 
+async def test_a_worker_that_is_stuck_is_replaced(tmp_path: Path) -> None:
+    """Its process lives, but its events never end; nobody but the supervisor can end it."""
+    supervisor, running = await started(workers.stuck_once, group=str(tmp_path / "stuck"))
+    await until(lambda: len(supervisor.pids) == 2)
+    first = supervisor.pids
+    await until(lambda: supervisor.pids != first and supervisor.health.ready)
+    assert sum(supervisor.pids[index] != first[index] for index in first) == 1
+    supervisor.stop()
+    assert await running == 0
+
+
 async def test_settings_that_cannot_be_used_end_the_service() -> None:
     """Starting again would fail the same way: all stop, and the exit code says why."""
     _, running = await started(workers.misconfigured)

@@ -137,7 +137,7 @@ async def test_a_worker_whose_supervisor_is_gone_stops(monkeypatch: pytest.Monke
     with child:
         serving = asyncio.create_task(service.serve_worker(Settings(), child))
         await asyncio.sleep(0.05)
-        assert parent.recv() is False
+        assert parent.recv() == (False, None)
         assert not serving.done()
         parent.close()
         assert await asyncio.wait_for(serving, 5) == 0
