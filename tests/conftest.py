@@ -46,10 +46,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(scope="session")
 def broker(pytestconfig: pytest.Config) -> Iterator[RunningBroker]:
     """Return the run's broker; all tests share it, so it may be neither killed nor paused."""
-    opened = open_broker(
-        pytestconfig.getoption("--broker"),
-        bootstrap_servers=pytestconfig.getoption("--bootstrap-servers"),
-    )
+    asked: str = pytestconfig.getoption("--broker")
+    address: str | None = pytestconfig.getoption("--bootstrap-servers")
+    reason = None if address or asked == AUTO else available(asked)
+    if reason:
+        _skip_or_fail(f"needs the {asked} broker: {reason}")
+    opened = open_broker(asked, bootstrap_servers=address)
     with asyncio.Runner() as runner:
         running = runner.run(opened.__aenter__())
         try:
@@ -62,7 +64,7 @@ def broker(pytestconfig: pytest.Config) -> Iterator[RunningBroker]:
 def real_kafka(broker: RunningBroker) -> RunningBroker:
     """Return the run's broker if it is Apache Kafka; the embedded one proves nothing here."""
     if not broker.is_kafka:
-        _skip_or_fail(f"this run's broker is the {broker.provider} one")
+        _skip_or_fail(f"needs Apache Kafka: this run's broker is the {broker.provider} one")
     return broker
 
 
@@ -77,7 +79,8 @@ def kafka_factory(pytestconfig: pytest.Config) -> BrokerFactory:
     provider = next((name for name, reason in reasons.items() if reason is None), None)
     if provider is None:
         found = [f"{name}: {reason}" for name, reason in reasons.items()]
-        _skip_or_fail("; ".join(found) or f"this run asks for the {asked} broker")
+        why = "; ".join(found) or f"this run asks for the {asked} broker"
+        _skip_or_fail(f"needs Apache Kafka: {why}")
     return lambda **options: open_broker(provider, **options)
 
 
@@ -123,8 +126,7 @@ async def topics_of(bootstrap_servers: str) -> AsyncIterator[TopicFactory]:
 
 
 def _skip_or_fail(reason: str) -> NoReturn:
-    """Skip a test for want of Apache Kafka, unless the run must not go without."""
-    message = f"needs Apache Kafka: {reason}"
+    """Skip a test for want of its broker, unless the run must not go without Apache Kafka."""
     if os.environ.get(REQUIRE_REAL_KAFKA) == "1":
-        pytest.fail(f"{message}, and {REQUIRE_REAL_KAFKA}=1 asks for it")
-    pytest.skip(message)
+        pytest.fail(f"{reason}; {REQUIRE_REAL_KAFKA}=1 forbids to go without")
+    pytest.skip(reason)
