@@ -84,9 +84,15 @@ _EMBEDDED = {
     ),
     "fetch_limits": Difference("a fetch brings all that there is, whatever its limits"),
     "eviction": Difference("6 s after its session timeout it still has its partitions"),
-    "commit_while_revoked": Difference("the commit is refused and the group hangs", ends=False),
-    "commit_during_rebalance": Difference("commits are refused, the group hangs", ends=False),
-    "expelled_commit": Difference("nobody is expelled: the successor waits in vain", ends=False),
+    "commit_while_revoked": Difference(
+        "the commit is refused, and the new member waits in vain", ends=False
+    ),
+    "commit_during_rebalance": Difference(
+        "commits are refused, and the group never settles", ends=False
+    ),
+    "expelled_commit": Difference(
+        "nobody is expelled, and the successor waits in vain", ends=False
+    ),
     "commit_after_abort": Difference("a live reader sees nothing more for at least 5 s"),
     "transaction_timeout": Difference("5 s after its time-out it still holds readers up"),
     "durable_records": _LOST,

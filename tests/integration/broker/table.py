@@ -10,7 +10,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from streams.broker import PROVIDERS, available
-from tests.integration.broker.differences import CAPABILITIES
+from tests.integration.broker.differences import CAPABILITIES, DIFFERENCES
 
 SUITE = Path(__file__).parent
 YES = "yes"
@@ -45,8 +45,18 @@ def outcome(case: ET.Element) -> str:
     skipped = case.find("skipped")
     if skipped is None:
         return YES
-    refused = skipped.get("type") == "pytest.xfail"
-    return ("no: " if refused else "no (known, not tried): ") + skipped.get("message", "")
+    lacks = "no: " if skipped.get("type") == "pytest.xfail" else "hangs, not tried: "
+    return lacks + skipped.get("message", "")
+
+
+def known(provider: str) -> dict[str, str]:
+    """Return what a run that goes as expected finds, by capability."""
+    found = dict.fromkeys(CAPABILITIES, YES)
+    for (listed, name), difference in DIFFERENCES.items():
+        if listed == provider:
+            lacks = "no: " if difference.ends else "hangs, not tried: "
+            found[name] = lacks + difference.why
+    return found
 
 
 def rows(columns: dict[str, dict[str, str]]) -> list[str]:
