@@ -183,6 +183,19 @@ def test_a_threshold_of_0_lets_everyone_leave_at_the_first_exit():
     assert torch.equal(first.logits, network(ids, layout).exits[0])
 
 
+@torch.inference_mode()
+def test_an_event_leaves_from_the_threshold_on():
+    """A confidence that just reaches it is enough; one just below it is not."""
+    network = small_network()
+    layout, ids = Layout(LENGTHS), drawn_ids(LENGTHS)
+    confidence = network(ids, layout).exits[0].softmax(1).amax(1)
+    event = confidence.argsort()[len(LENGTHS) // 2].item()
+    reached = confidence[event].item()
+    for threshold, leaves in ((reached, True), (reached + 1e-6, False)):
+        layers = network(ids, layout, exit_thresholds=[threshold, 2.0, 2.0, 2.0]).layers
+        assert (layers[event].item() == 1) is leaves
+
+
 @pytest.mark.parametrize("experts", [1, 2, 4])
 @torch.inference_mode()
 def test_an_event_gets_the_same_answer_alone_and_among_others(experts: int):

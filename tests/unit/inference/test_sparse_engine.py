@@ -17,7 +17,7 @@ from inference.text import TextEncoder
 from schemas.errors import EngineError, InvalidEventError
 from schemas.events import CameraEvent, Event, Modality, NewsEvent, TranscriptEvent
 from schemas.results import Model
-from tests.fakes.small_model import LABELS, small_network, small_tokenizer
+from tests.fakes.small_model import LABELS, PIECES, small_network, small_tokenizer
 
 HEADLINES = Path(__file__).parents[2] / "quality" / "headlines.jsonl"
 FULL, SINGLE, FIRST = (
@@ -28,7 +28,7 @@ FULL, SINGLE, FIRST = (
 WORDS = "profit loss rises falls sharply bank upgrade downgrade strike record weak".split()  # noqa: SIM905
 
 FLOAT32_SLACK = 5e-6
-"""Products of one to three rows round otherwise than larger ones: measured up to 6e-7."""
+"""Products of one to three rows round otherwise than larger ones: measured up to 8e-7."""
 
 
 def engine_of(network: SparseEncoderForSequenceClassification) -> SparseEngine:
@@ -45,7 +45,9 @@ def engine() -> SparseEngine:
 
 @pytest.fixture(scope="module", params=["float32", "bfloat16"])
 def committed(request: pytest.FixtureRequest) -> Engine:
-    """Return the packaged checkpoint in one number format."""
+    """Return the packaged checkpoint in a number format that workers here could run in."""
+    if request.param == "bfloat16" and not has_fast_bfloat16():
+        pytest.skip("no worker on this processor runs in bfloat16")
     return load_engine("news-sentiment", dtype=getattr(torch, request.param))
 
 
@@ -116,7 +118,7 @@ def test_an_answer_does_not_depend_on_the_batch(
     Bit-exactness is that of the processors' own bfloat16 products, which add up in one order
     however many rows there are.
     """
-    exact = "bfloat16" in request.node.name and has_fast_bfloat16()
+    slack = 0 if "bfloat16" in request.node.name else FLOAT32_SLACK
     encoded = committed.encode(_news(headlines))
     order = list(range(len(encoded)))
     random.Random(events).shuffle(order)  # noqa: S311 - as above
@@ -129,7 +131,7 @@ def test_an_answer_does_not_depend_on_the_batch(
                 assert prediction.layers == alone[place].layers
                 assert prediction.active_share == alone[place].active_share
                 assert _label(prediction) == _label(alone[place])
-                assert _moved(prediction, alone[place]) <= (0 if exact else FLOAT32_SLACK)
+                assert _moved(prediction, alone[place]) <= slack
 
 
 def test_the_number_formats_agree_about_clear_headlines(clear: list[str]):
@@ -220,12 +222,14 @@ def test_ids_that_the_model_does_not_have_are_an_engine_error(engine: SparseEngi
 
 
 def test_scores_that_are_no_numbers_are_an_engine_error():
-    """Weights that overflow never become a label."""
+    """Even if it is one event of many; what overflows never becomes a label."""
     network = small_network()
     with torch.no_grad():
-        network.embedding.norm.bias[0] = float("nan")
+        network.embedding.tokens.weight[PIECES.index("profit")] = float("nan")
     engine = engine_of(network)
-    batch = engine.prepare(engine.encode(_news(["profit"])))
+    sound = engine.prepare(engine.encode(_news(["loss", "strike"])))
+    assert len(engine.run(sound, FULL)) == 2
+    batch = engine.prepare(engine.encode(_news(["loss", "profit", "strike"])))
     with pytest.raises(EngineError, match="small returned scores that are not numbers"):
         engine.run(batch, FULL)
 

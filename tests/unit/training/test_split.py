@@ -74,6 +74,21 @@ def test_the_experts_share_the_teachers_neurons_out(
         assert torch.equal(ours.down_bias, theirs.down_bias)
 
 
+def test_neurons_that_look_for_the_same_thing_become_one_expert(
+    teacher: SparseEncoderForSequenceClassification, sample: TokenSet
+):
+    """So that a token needs few of them."""
+    kind = torch.randperm(64, generator=torch.Generator().manual_seed(0)) % 4
+    directions = torch.eye(32)[:4]
+    with torch.no_grad():
+        for block in teacher.blocks:
+            block.feed_forward.experts.up[0] = directions[kind].T + 0.01
+    for block in _split(teacher, sample).blocks:
+        found = block.feed_forward.experts.up.argmax(dim=1)  # [E, F]
+        assert (found == found[:, :1]).all()
+        assert len(found[:, 0].unique()) == 4
+
+
 def test_the_same_seed_splits_the_same(
     teacher: SparseEncoderForSequenceClassification, sample: TokenSet
 ):
