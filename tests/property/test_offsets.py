@@ -6,13 +6,7 @@ from dataclasses import dataclass, field
 from aiokafka import TopicPartition
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    precondition,
-    rule,
-)
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from streams.offsets import Ledger, OffsetTracker
 
@@ -60,15 +54,16 @@ class Rebalances(RuleBasedStateMachine):
         self.owned: dict[TopicPartition, Expected] = {}
         self._own(owned)
 
-    @rule(data=st.data(), gap=st.integers(1, 4))
-    def poll(self, data: st.DataObject, gap: int) -> None:
-        """Take a record; the log has gaps."""
+    @rule(data=st.data(), gaps=st.lists(st.integers(1, 4), min_size=1, max_size=6))
+    def poll(self, data: st.DataObject, gaps: list[int]) -> None:
+        """Take some records; the log has gaps."""
         partition = data.draw(st.sampled_from(sorted(self.owned)))
-        offset = self.broker[partition]
-        self.broker[partition] = offset + gap
         expected = self.owned[partition]
-        assert self.ledger.begin(expected.tracker, offset)
-        expected.begun.append(offset)
+        for gap in gaps:
+            offset = self.broker[partition]
+            self.broker[partition] = offset + gap
+            assert self.ledger.begin(expected.tracker, offset)
+            expected.begun.append(offset)
 
     @rule(data=st.data())
     def poll_again(self, data: st.DataObject) -> None:
@@ -80,26 +75,28 @@ class Rebalances(RuleBasedStateMachine):
                 expected.tracker, data.draw(st.sampled_from(expected.begun))
             )
 
-    @precondition(lambda self: any(one.unfinished for one in self.owned.values()))
-    @rule(data=st.data())
-    def complete(self, data: st.DataObject) -> None:
-        """Finish any event in flight."""
-        waiting = [
-            (expected, offset)
-            for _, expected in sorted(self.owned.items())
-            for offset in expected.unfinished
-        ]
-        expected, offset = data.draw(st.sampled_from(waiting))
-        self.ledger.complete(expected.tracker, offset)
-        expected.finished.add(offset)
+    @rule(data=st.data(), most=st.integers(1, 6))
+    def complete(self, data: st.DataObject, most: int) -> None:
+        """Finish some events in flight, in any order."""
+        for _ in range(most):
+            waiting = [
+                (expected, offset)
+                for _, expected in sorted(self.owned.items())
+                for offset in expected.unfinished
+            ]
+            if not waiting:
+                return
+            expected, offset = data.draw(st.sampled_from(waiting))
+            self.ledger.complete(expected.tracker, offset)
+            expected.finished.add(offset)
+            self.positions_are_behind_all_that_is_unfinished()
 
-    @precondition(lambda self: self.lost)
-    @rule(data=st.data())
-    def complete_what_was_lost(self, data: st.DataObject) -> None:
-        """Finish an event of a partition that was taken away: nothing may come of it."""
-        tracker, offset = self.lost.pop(data.draw(st.integers(0, len(self.lost) - 1)))
+    @rule()
+    def complete_what_was_lost(self) -> None:
+        """Finish the events of partitions that were taken away: nothing may come of it."""
         before = self.ledger.completions
-        self.ledger.complete(tracker, offset)
+        while self.lost:
+            self.ledger.complete(*self.lost.pop())
         assert self.ledger.completions == before
 
     @rule()
@@ -146,5 +143,5 @@ class Rebalances(RuleBasedStateMachine):
             self.broker[partition] = self.committed.get(partition, 0)
 
 
-Rebalances.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+Rebalances.TestCase.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)
 TestRebalances = Rebalances.TestCase
