@@ -1,14 +1,32 @@
 """What is written to the log, and what is left out."""
 
 import logging
+from collections.abc import Iterator
 
-from streams.logs import Throttle
+import pytest
+
+from streams.logs import Throttle, configure
 from tests.fakes.clock import ManualClock
+
+
+@pytest.fixture
+def root() -> Iterator[logging.Logger]:
+    """The root logger, put back as it was."""
+    logger = logging.getLogger()
+    handlers, level = logger.handlers, logger.level
+    yield logger
+    logger.handlers = handlers
+    logger.setLevel(level)
 
 
 def line(text: str = "Unable connect to node %s", *arguments: object) -> logging.LogRecord:
     """Make a record of aiokafka's."""
     return logging.LogRecord("aiokafka", logging.ERROR, "client.py", 1, text, arguments, None)
+
+
+def refuse(password: str) -> None:
+    """Fail with a value at hand that must stay out of the log."""
+    raise RuntimeError(f"{len(password)} characters were refused")
 
 
 def test_a_line_that_repeats_is_written_once_in_a_while_with_a_count() -> None:
@@ -43,3 +61,19 @@ def test_a_percent_sign_in_a_counted_line_is_kept() -> None:
     last = line("at %s", "100%")
     assert throttle.filter(last)
     assert last.getMessage() == "at 100% (and 1 more like it)"
+
+
+@pytest.mark.parametrize("style", ["console", "json"])
+def test_tracebacks_tell_where_and_not_what(
+    style: str, root: logging.Logger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Variables may hold a password or a customer's words: none of their values is logged."""
+    configure(style)
+    try:
+        refuse("correct-horse")
+    except RuntimeError:
+        root.exception("it failed")
+    written = capsys.readouterr().err
+    assert "13 characters were refused" in written
+    assert "in refuse" in written or '"name":"refuse"' in written.replace(" ", "")
+    assert "correct-horse" not in written.replace('refuse("correct-horse")', "")
