@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -41,6 +42,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=Path,
         help="measure checkpoints on the labelled texts in this folder too",
     )
+
+
+@pytest.fixture(autouse=True)
+def subnormal_numbers() -> Iterator[None]:
+    """Undo what loading a checkpoint sets for the thread: hypothesis refuses to go without them."""
+    yield
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_flush_denormal(False)
 
 
 @pytest.fixture(scope="session")
