@@ -141,7 +141,7 @@ async def ensure_topics(
                 "create them with `headrace topics create`, or allow --create-topics"
             )
         created = await _create(admin, missing, partitions, max_message_bytes)
-        await _settle(admin, missing)
+        await until_led(admin, missing)
         return created
 
 
@@ -180,7 +180,7 @@ def _refusal(
     return TopicRefusedError(f"{message}; create it by hand with settings that the broker accepts")
 
 
-async def _settle(admin: AIOKafkaAdminClient, names: list[str]) -> None:
+async def until_led(admin: AIOKafkaAdminClient, names: list[str]) -> None:
     """Wait until every partition has a leader: a client that comes too early would fail."""
     try:
         async with asyncio.timeout(SETTLE_S):

@@ -15,6 +15,7 @@ from aiokafka.admin import NewTopic
 from streams.broker import AUTO, PROVIDERS, RunningBroker, available, open_broker
 from streams.clients import open_admin
 from streams.connection import Connection
+from streams.topics import until_led
 
 REQUIRE_REAL_KAFKA = "HEADRACE_REQUIRE_REAL_KAFKA"
 
@@ -124,8 +125,9 @@ async def topics_of(bootstrap_servers: str) -> AsyncIterator[TopicFactory]:
             response = await admin.create_topics(
                 [NewTopic(unique, partitions, 1, topic_configs=settings)]
             )
-        assert [error[1] for error in response.topic_errors] == [0], response
-        created.append(unique)
+            assert [error[1] for error in response.topic_errors] == [0], response
+            created.append(unique)
+            await until_led(admin, [unique])
         return unique
 
     yield create
