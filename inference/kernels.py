@@ -3,6 +3,10 @@
 A packed batch holds the tokens of all events one after another, without padding: event ``i`` owns
 rows ``cu_seqlens[i]:cu_seqlens[i + 1]``. Shapes in comments: T tokens in the batch, B events,
 D width, H heads, E experts, F neurons per expert, K experts per token.
+
+Products are compiled for their number of rows by the library underneath (oneDNN), at a cost like
+that of running them, and kept for as long as there is room. Batches hardly ever have the same
+number of tokens, so a rounded layout has rows of no event at its end: few numbers of rows occur.
 """
 
 from collections.abc import Sequence
@@ -15,6 +19,15 @@ import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from torch import Tensor
 
 
+def rounded_up(rows: int) -> int:
+    """Return the next of the usual numbers of rows: about eight between each and its double.
+
+    What is added is at most an eighth, or up to 8 rows.
+    """
+    step = max(8, 1 << max(0, rows.bit_length() - 4))
+    return -(-rows // step) * step
+
+
 @dataclass(frozen=True)
 class Layout:
     """Where each event of a packed batch lies.
@@ -24,9 +37,11 @@ class Layout:
 
     Attributes:
         lengths: Tokens of each event, in the order of the batch; none is zero.
+        is_rounded: Whether rows of no event follow, up to a usual number of rows.
     """
 
     lengths: tuple[int, ...]
+    is_rounded: bool = False
 
     @classmethod
     def of(cls, cu_seqlens: Tensor) -> "Layout":
@@ -50,19 +65,31 @@ class Layout:
         return tuple((len(list(same)), length) for length, same in groupby(self.lengths))
 
     @cached_property
-    def starts(self) -> Tensor:
-        """First row of each event, [B]."""
+    def tokens(self) -> int:
+        """Rows that belong to events."""
+        return sum(self.lengths)
+
+    @cached_property
+    def padding(self) -> int:
+        """Rows of no event after the last."""
+        return rounded_up(self.tokens) - self.tokens if self.is_rounded else 0
+
+    @cached_property
+    def bags(self) -> Tensor:
+        """First row of each event, [B]; for a rounded layout with empty bags behind, [B + …]."""
         lengths = torch.tensor(self.lengths)
-        return lengths.cumsum(0) - lengths  # [B]
+        empty = rounded_up(len(lengths)) - len(lengths) if self.is_rounded else 0
+        return F.pad(lengths.cumsum(0) - lengths, (0, empty), value=self.tokens)
 
     @cached_property
     def rows(self) -> Tensor:
-        """0, 1, … T - 1."""
-        return torch.arange(sum(self.lengths))  # [T]
+        """0, 1, … up to the last token of an event."""
+        return torch.arange(self.tokens)
 
     def positions(self) -> Tensor:
-        """Return each token's place within its event, [T]."""
-        return self.rows - self.starts.repeat_interleave(torch.tensor(self.lengths))
+        """Return each token's place within its event, [T]; 0 for rows of no event."""
+        starts = self.bags[: len(self.lengths)].repeat_interleave(torch.tensor(self.lengths))
+        return F.pad(self.rows - starts, (0, self.padding))
 
     def keep(self, staying: Tensor) -> tuple["Layout", Tensor]:
         """Compact the batch to the events marked in ``staying`` [B].
@@ -72,7 +99,8 @@ class Layout:
         """
         rows = staying.repeat_interleave(torch.tensor(self.lengths)).nonzero().flatten()
         kept = zip(self.lengths, staying.tolist(), strict=True)
-        return Layout(tuple(length for length, stays in kept if stays)), rows
+        layout = Layout(tuple(length for length, stays in kept if stays), self.is_rounded)
+        return layout, F.pad(rows, (0, layout.padding))
 
 
 def attention(qkv: Tensor, layout: Layout, heads: int) -> Tensor:
@@ -84,7 +112,7 @@ def attention(qkv: Tensor, layout: Layout, heads: int) -> Tensor:
         heads: Attention heads H; D must be a multiple.
 
     Returns:
-        Attended values, [T, D].
+        Attended values, [T, D]; zeros for rows of no event.
     """
     width = qkv.shape[1] // 3
     counts = [events * length for events, length in layout.stretches]
@@ -93,11 +121,14 @@ def attention(qkv: Tensor, layout: Layout, heads: int) -> Tensor:
         # Short events in bfloat16 take this operation twice as long as in float32.
         qkv = qkv.float()
     attended = []
-    for (events, length), part in zip(layout.stretches, torch.split(qkv, counts), strict=True):
+    tokens = qkv[: layout.tokens]
+    for (events, length), part in zip(layout.stretches, torch.split(tokens, counts), strict=True):
         # n events of equal length are a dense batch as they lie: no copy, no padding, no mask.
         q, k, v = part.view(events, length, 3, heads, -1).permute(2, 0, 3, 1, 4)  # [n, H, L, D/H]
         out = F.scaled_dot_product_attention(q, k, v)  # [n, H, L, D/H]
         attended.append(out.transpose(1, 2).reshape(-1, width))  # [n * L, D]
+    if layout.padding:
+        attended.append(qkv.new_zeros(layout.padding, width))
     return (attended[0] if len(attended) == 1 else torch.cat(attended)).to(kind)
 
 
@@ -118,8 +149,8 @@ def attention_reference(qkv: Tensor, lengths: Sequence[int], heads: int) -> Tens
 
 
 def event_means(hidden: Tensor, layout: Layout) -> Tensor:
-    """Average the tokens of each event: [T, D] to [B, D]."""
-    return F.embedding_bag(layout.rows, hidden, layout.starts, mode="mean")
+    """Average the tokens of each event: [T, D] to [B, D]; zeros for the empty bags behind."""
+    return F.embedding_bag(layout.rows, hidden, layout.bags, mode="mean")
 
 
 def routed_experts(  # noqa: PLR0917 - the operands of one product
@@ -140,21 +171,24 @@ def routed_experts(  # noqa: PLR0917 - the operands of one product
     Returns:
         Weighted sums, [T, D].
     """
-    per_token = chosen.shape[1]
+    per_token, rows = chosen.shape[1], chosen.numel()
     expert, order = chosen.flatten().sort(stable=True)  # [T * K]
     counts = torch.bincount(expert, minlength=up.shape[0])  # [E]
-    ends = counts.cumsum(0).to(torch.int32)
+    sizes = torch.tensor([rounded_up(count) for count in counts.tolist()])  # [E]
+    ends = sizes.cumsum(0)  # [E]; R is the last
+    # Each expert's rows are followed by some that repeat a token, and that nobody reads.
+    place = torch.arange(rows) + (ends - sizes - counts.cumsum(0) + counts)[expert]  # [T * K]
+    source = order.new_zeros(int(ends[-1])).index_copy_(0, place, order // per_token)  # [R]
     if torch.is_autocast_enabled("cpu"):
         kind = torch.get_autocast_dtype("cpu")
         hidden, up, down = hidden.to(kind), up.to(kind), down.to(kind)
-    rows = hidden.index_select(0, order.div(per_token, rounding_mode="floor"))  # [T * K, D]
-    inner = torch._grouped_mm(rows, up, offs=ends)  # noqa: SLF001 - [T * K, F]; no public name yet
-    inner = F.gelu(inner + up_bias.to(inner.dtype).index_select(0, expert))
-    outer = torch._grouped_mm(inner, down, offs=ends)  # noqa: SLF001 - [T * K, D]
-    place = torch.empty_like(order)
-    place[order] = torch.arange(len(order))
+    offsets = ends.to(torch.int32)
+    bias = up_bias.to(hidden.dtype).repeat_interleave(sizes, dim=0)  # [R, F]
+    inner = torch._grouped_mm(hidden.index_select(0, source), up, offs=offsets)  # noqa: SLF001 - [R, F]; no public name yet
+    outer = torch._grouped_mm(F.gelu(inner + bias), down, offs=offsets)  # noqa: SLF001 - [R, D]
+    found = torch.empty_like(place).index_copy_(0, order, place)  # [T * K]
     return F.embedding_bag(
-        place.view(-1, per_token), outer, per_sample_weights=gates.to(outer.dtype), mode="sum"
+        found.view(-1, per_token), outer, per_sample_weights=gates.to(outer.dtype), mode="sum"
     )  # [T, D]
 
 

@@ -286,8 +286,9 @@ class Exit(nn.Module):
 
     def forward(self, hidden: Tensor, layout: Layout) -> Tensor:
         """Return calibrated logits of each event, [B, C]."""
-        mean = self.dropout(event_means(hidden, layout))  # [B, D]
-        return self.classify(mean).float() / self.temperature  # type: ignore[no-any-return]
+        mean = self.dropout(event_means(hidden, layout))  # [B + …, D]
+        logits = self.classify(mean)[: len(layout.lengths)]  # [B, C]
+        return logits.float() / self.temperature  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)

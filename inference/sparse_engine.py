@@ -70,7 +70,8 @@ class SparseEngine:
         ids = [token for place in order for token in batch[place].data]
         places = torch.empty(len(order), dtype=torch.long)
         places[order] = torch.arange(len(order))
-        layout = Layout(tuple(batch[place].tokens for place in order))
+        layout = Layout(tuple(batch[place].tokens for place in order), is_rounded=True)
+        ids += [0] * layout.padding
         return PackedBatch(torch.tensor(ids), layout, places)
 
     def run(self, prepared: PackedBatch, effort: EffortLevel) -> list[Prediction]:

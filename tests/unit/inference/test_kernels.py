@@ -11,6 +11,7 @@ from inference.kernels import (
     attention,
     attention_reference,
     event_means,
+    rounded_up,
     routed_experts,
     routed_experts_reference,
 )
@@ -173,7 +174,7 @@ def test_a_layout_knows_where_its_events_lie():
     """Starts, stretches and the place of each token within its event."""
     layout = Layout.of(torch.tensor([0, 2, 4, 7, 9]))
     assert layout.lengths == (2, 2, 3, 2)
-    assert layout.starts.tolist() == [0, 2, 4, 7]
+    assert layout.bags.tolist() == [0, 2, 4, 7]
     assert layout.stretches == ((2, 2), (1, 3), (1, 2))
     assert layout.positions().tolist() == [0, 1, 0, 1, 0, 1, 2, 0, 1]
 
@@ -194,3 +195,34 @@ def test_keeping_some_events_names_the_rows_of_their_tokens(
     kept, those = Layout((2, 1, 3)).keep(torch.tensor(staying))
     assert kept == Layout(lengths)
     assert those.tolist() == rows
+
+
+def test_few_numbers_of_rows_are_in_use_and_none_is_far():
+    """Each number is reached by its next with at most an eighth more, and stays itself after."""
+    for rows in range(1, 5_000):
+        assert rows <= rounded_up(rows) <= max(rows + 7, rows * 9 / 8)
+        assert rounded_up(rounded_up(rows)) == rounded_up(rows)
+    assert len({rounded_up(rows) for rows in range(1, 4_097)}) <= 60
+    assert rounded_up(0) == 0
+
+
+@pytest.mark.parametrize("lengths", LENGTHS)
+def test_rows_of_no_event_change_nothing(lengths: list[int]):
+    """With a rounded layout the events' rows and means are the same, to the bit."""
+    exact, rounded = Layout(tuple(lengths)), Layout(tuple(lengths), is_rounded=True)
+    tokens, size = sum(lengths), rounded_up(sum(lengths))
+    qkv = _drawn(size, 3 * WIDTH)
+    attended = attention(qkv, rounded, HEADS)
+    assert torch.equal(attended[:tokens], attention(qkv[:tokens], exact, HEADS))
+    assert not attended[tokens:].any()
+    means = event_means(qkv, rounded)
+    assert torch.equal(means[: len(lengths)], event_means(qkv[:tokens], exact))
+    assert not means[len(lengths) :].any()
+    assert rounded.positions().tolist() == exact.positions().tolist() + [0] * (size - tokens)
+
+
+def test_a_rounded_layout_stays_one_when_events_leave():
+    """What stays is rounded to its own number of rows; the rows behind repeat the first."""
+    kept, rows = Layout((2, 10, 3), is_rounded=True).keep(torch.tensor([True, False, True]))
+    assert kept == Layout((2, 3), is_rounded=True)
+    assert rows.tolist() == [0, 1, 12, 13, 14, 0, 0, 0]

@@ -212,6 +212,19 @@ def test_an_event_gets_the_same_answer_alone_and_among_others(experts: int):
 
 
 @torch.inference_mode()
+def test_rows_of_no_event_are_nobodys_answer():
+    """A rounded layout gives each event the answer and the depth of an exact one."""
+    network, ids, rounded = small_network(), drawn_ids(LENGTHS), Layout(LENGTHS, is_rounded=True)
+    assert rounded.padding
+    padded = torch.cat((ids, ids.new_zeros(rounded.padding)))
+    for options in ({"exit_thresholds": [0.6] * 4}, {}):
+        plain = network(ids, Layout(LENGTHS), **options)
+        ours = network(padded, rounded, **options)
+        assert torch.equal(ours.layers, plain.layers)
+        torch.testing.assert_close(ours.logits, plain.logits, rtol=1e-4, atol=1e-4)
+
+
+@torch.inference_mode()
 def test_bounds_are_as_good_as_a_layout():
     """``cu_seqlens``, as kernels elsewhere take them."""
     network = small_network()
