@@ -203,8 +203,9 @@ class Outlook:
 
     def wide(self, level: int) -> Plan:
         """Plan for throughput: pass over works so tight that they would keep the batch small."""
+        least = self.start + self._reserve + self._horizon(level)
         passed = [
-            max(alive, line.before(self.start + self._reserve + self._horizon(level)))
+            max(alive, line.before(least))
             for line, alive in zip(self.lines, self.alive(level), strict=True)
         ]
         return self.plan(level).fill(self._by_weight(level, passed))

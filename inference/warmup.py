@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import cycle, islice
-from statistics import median
+from statistics import fmean
 
 from inference.clock import Clock
 from inference.cost import LearnedCost, Measurement
@@ -11,6 +11,12 @@ from inference.settings import SchedulerSettings
 from schemas.errors import EngineError
 
 REPEATS = 3
+"""Batches that are measured of each size at least."""
+LEAST_EVENTS = 32
+"""Of small batches so many are measured that this number of events is run: what a single event
+costs depends on how hard it is."""
+SIZE_SHARE = 0.25
+"""Share of an effort's time that one size may take."""
 
 
 def warm_up(
@@ -24,6 +30,14 @@ def warm_up(
 
     Stops growing when ``settings.warmup_ms`` is spent, evenly over the efforts.
 
+    Args:
+        engine: What is measured, on the thread that it will run on.
+        examples: Taken in turns; of lengths and difficulties as they will occur, or the costs will
+            be those of other events.
+        settings: Bounds of a batch, and the time that this may take.
+        clock: What run times are read from.
+        cost: Is told the measurements.
+
     Raises:
         EngineError: The engine fails on the examples.
     """
@@ -31,43 +45,67 @@ def warm_up(
     for effort in engine.efforts:
         until = clock.monotonic() + share_s
         measurements = []
-        for batch in _batches(examples, settings):
-            measurements.append(_measure(engine, batch, effort, clock))
+        taken = cycle(examples)
+        for events in _sizes(examples, settings):
+            batches = (
+                list(islice(taken, events)) for _ in range(1 + max(REPEATS, LEAST_EVENTS // events))
+            )
+            measurements.append(_measure(engine, batches, effort, clock, SIZE_SHARE * share_s))
             if clock.monotonic() + 2 * REPEATS * measurements[-1].seconds > until:
                 break
         cost.calibrate(effort.name, [one for one in measurements if one.seconds > 0])
 
 
-def _batches(
-    examples: Sequence[Encoded], settings: SchedulerSettings
-) -> Iterator[Sequence[Encoded]]:
-    """Yield batches of 1, 2, 4, … events within the bounds of a batch, at least one."""
+def _sizes(examples: Sequence[Encoded], settings: SchedulerSettings) -> Iterator[int]:
+    """Yield 1, 2, 4, … events within the bounds of a batch, at least one."""
+    longest = max(encoded.tokens for encoded in examples)
     events = 1
     while True:
-        batch = list(islice(cycle(examples), events))
-        yield batch
+        yield events
         events *= 2
-        tokens = 2 * sum(encoded.tokens for encoded in batch)
-        if events > settings.max_batch_events or tokens > settings.max_batch_tokens:
+        if events > settings.max_batch_events or events * longest > settings.max_batch_tokens:
             return
 
 
 def _measure(
-    engine: Engine, batch: Sequence[Encoded], effort: EffortLevel, clock: Clock
+    engine: Engine,
+    batches: Iterator[Sequence[Encoded]],
+    effort: EffortLevel,
+    clock: Clock,
+    most_s: float,
 ) -> Measurement:
-    """Return the median of some runs; the first one, which may pay for set-up, does not count."""
-    seconds = []
-    for _ in range(1 + REPEATS):
-        try:
-            prepared = engine.prepare(batch)
-            started = clock.monotonic()
-            predictions = engine.run(prepared, effort)
-        except Exception as error:
-            raise EngineError(f"the model fails on its warm-up at effort {effort.name}") from error
-        seconds.append(clock.monotonic() - started)
-        if len(predictions) != len(batch):
-            raise EngineError(
-                f"the model gave {len(predictions)} predictions for {len(batch)} events; "
-                "an engine must return one per event, in order"
-            )
-    return Measurement(sum(one.tokens for one in batch), len(batch), median(seconds[1:]))
+    """Return the mean over batches of one size, while there is time for more.
+
+    The first, which may pay for set-up, does not count, nor does the slowest of several.
+    """
+    started = clock.monotonic()
+    runs: list[tuple[float, int]] = []
+    batch: Sequence[Encoded] = ()
+    for number, batch in enumerate(batches):
+        seconds = _run(engine, batch, effort, clock)
+        if number:
+            runs.append((seconds, sum(encoded.tokens for encoded in batch)))
+            if clock.monotonic() - started >= most_s:
+                break
+    counted = sorted(runs)[: max(1, len(runs) - 1)]
+    return Measurement(
+        tokens=round(fmean(tokens for _, tokens in counted)),
+        events=len(batch),
+        seconds=fmean(seconds for seconds, _ in counted),
+    )
+
+
+def _run(engine: Engine, batch: Sequence[Encoded], effort: EffortLevel, clock: Clock) -> float:
+    """Return the seconds that one batch takes."""
+    try:
+        prepared = engine.prepare(batch)
+        started = clock.monotonic()
+        predictions = engine.run(prepared, effort)
+    except Exception as error:
+        raise EngineError(f"the model fails on its warm-up at effort {effort.name}") from error
+    if len(predictions) != len(batch):
+        raise EngineError(
+            f"the model gave {len(predictions)} predictions for {len(batch)} events; "
+            "an engine must return one per event, in order"
+        )
+    return clock.monotonic() - started

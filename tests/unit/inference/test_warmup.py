@@ -5,13 +5,14 @@ import pytest
 from inference.cost import LearnedCost
 from inference.engine import EffortLevel
 from inference.settings import SchedulerSettings
-from inference.warmup import REPEATS, warm_up
+from inference.warmup import LEAST_EVENTS, REPEATS, warm_up
 from schemas.errors import EngineError
 from tests.fakes.clock import ManualClock
 from tests.fakes.engine import EFFORTS, FakeEngine, Poison, encode_words
 
 SETTINGS = SchedulerSettings(max_batch_events=16, max_batch_tokens=64, warmup_ms=3_000.0)
 FACTORS = {"full": 1.0, "early_exit": 0.5, "low": 0.25}
+RUNS = {size: 1 + max(REPEATS, LEAST_EVENTS // size) for size in (1, 2, 4, 8, 16)}
 EXAMPLES = [encode_words(["word"] * length) for length in (2, 4, 6)]
 
 
@@ -39,13 +40,26 @@ def test_every_effort_is_known_afterwards() -> None:
 
 
 def test_batches_grow_to_their_bounds() -> None:
-    """1, 2, 4, 8 and 16 events, several times each; 16 hold as many tokens as are allowed."""
+    """1, 2, 4, 8 events, the smaller the oftener; 16 might hold more tokens than are allowed."""
     clock = ManualClock()
     engine = FakeEngine(cost=seconds, spend=clock.advance)
     warmed(engine, clock)
     sizes = [events for events, _, effort in engine.batches if effort == "full"]
-    assert sizes == [size for size in (1, 2, 4, 8, 16) for _ in range(1 + REPEATS)]
+    assert sizes == [size for size in (1, 2, 4, 8) for _ in range(RUNS[size])]
     assert max(tokens for _, tokens, _ in engine.batches) <= SETTINGS.max_batch_tokens
+
+
+def test_what_single_events_cost_is_their_mean() -> None:
+    """A hard one among easy ones counts with its share, whichever of them comes first."""
+
+    def uneven(tokens: int, events: int, effort: EffortLevel) -> float:
+        del events, effort
+        return 0.007 if tokens == 6 else 0.001
+
+    clock = ManualClock()
+    settings = SchedulerSettings(max_batch_events=1)
+    cost = warmed(FakeEngine(cost=uneven, spend=clock.advance), clock, settings)
+    assert cost.expect(4, 1, "full") == pytest.approx(0.003, rel=0.1)
 
 
 def test_a_slow_engine_is_measured_in_small_batches() -> None:
@@ -65,20 +79,20 @@ def test_without_time_one_batch_is_measured_all_the_same() -> None:
     cost = warmed(
         FakeEngine(cost=seconds, spend=clock.advance), clock, SchedulerSettings(warmup_ms=0.0)
     )
-    assert cost.expect(2, 1, "full") == pytest.approx(0.0024, rel=0.05)
+    assert cost.expect(4, 1, "full") == pytest.approx(0.0026, rel=0.05)
 
 
 def test_the_first_run_of_a_size_does_not_count() -> None:
     """It may pay for set-up that later runs do not need; one slow run does not count either."""
     clock = ManualClock()
-    runs = 0
+    runs = dict.fromkeys(RUNS, 0)
 
     def uneven(tokens: int, events: int, effort: EffortLevel) -> float:
-        nonlocal runs
-        runs += 1
-        return seconds(tokens, events, effort) * {1: 100, 2: 30}.get(runs % (1 + REPEATS), 1)
+        runs[events] += 1
+        return seconds(tokens, events, effort) * {1: 100, 2: 30}.get(runs[events] % RUNS[events], 1)
 
-    cost = warmed(FakeEngine(cost=uneven, spend=clock.advance), clock, SchedulerSettings())
+    patient = SchedulerSettings(max_batch_events=16, max_batch_tokens=64, warmup_ms=1e6)
+    cost = warmed(FakeEngine(cost=uneven, spend=clock.advance), clock, patient)
     assert cost.expect(24, 6, "full") == pytest.approx(seconds(24, 6, EFFORTS[0]), rel=0.05)
 
 
