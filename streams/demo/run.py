@@ -169,6 +169,8 @@ class Demo:
         return [*flags, "--model", settings.model] if settings.model else flags
 
     def _answered(self, result: Classification | None) -> None:
+        # The number sent is looked up now and then; an answer can come before the next look.
+        self.situation.sent = max(self.situation.sent, self.tally.answered)
         if self._window:
             latency = result.latency if result else None
             self._window.answered(
