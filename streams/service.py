@@ -10,7 +10,7 @@ from aiokafka.errors import KafkaError
 from schemas.errors import ConfigurationError, HeadraceError
 from streams.settings import Settings
 from streams.signals import on_stop_signals
-from streams.supervisor import EXIT_MISCONFIGURED, State
+from streams.states import EXIT_MISCONFIGURED, State
 from streams.worker import Worker
 
 log = structlog.get_logger(__name__)

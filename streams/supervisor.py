@@ -17,6 +17,7 @@ from streams import metrics
 from streams.health import Health, serve
 from streams.logs import configure
 from streams.settings import Settings, as_flags, load_settings
+from streams.states import EXIT_MISCONFIGURED, State
 
 log = structlog.get_logger(__name__)
 
@@ -25,10 +26,6 @@ STEADY_S = 60.0
 """A worker that lived this long starts its next back-off from the beginning."""
 KILL_AFTER_DRAIN_S = 10.0
 READY_POLL_S = 0.1
-EXIT_MISCONFIGURED = 2
-
-State = tuple[bool, str | None]
-"""What a worker tells: whether it is ready, and what is wrong with it."""
 
 
 class Supervisor:

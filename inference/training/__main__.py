@@ -9,7 +9,8 @@ from typing import Any
 import click
 from transformers.utils.logging import disable_progress_bar
 
-from inference.training.recipe import TrainingSettings, train
+from inference.training.recipe import train
+from inference.training.settings import TrainingSettings
 from schemas.errors import HeadraceError
 
 Command = Callable[..., None]

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 
@@ -12,10 +11,8 @@ from inference.processor import processor_name
 from inference.training.data import TokenSet
 from inference.training.distil import Report
 from inference.training.evaluate import Quality, Walk, all_exits, quality, walk
+from inference.training.settings import TrainingSettings
 from inference.training.teacher import TEACHER, TEACHER_LICENCE
-
-if TYPE_CHECKING:
-    from inference.training.recipe import TrainingSettings
 
 CARD_FILE = "README.md"
 
@@ -31,7 +28,7 @@ class Facts:
         teacher: The dense teacher's quality on the test texts.
     """
 
-    settings: "TrainingSettings"
+    settings: TrainingSettings
     seconds: float
     texts: tuple[int, int, int]
     teacher: Quality

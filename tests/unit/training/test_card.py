@@ -12,7 +12,7 @@ from inference.training.__main__ import main
 from inference.training.card import Facts, measure, write_card
 from inference.training.data import TokenSet
 from inference.training.evaluate import Quality
-from inference.training.recipe import TrainingSettings
+from inference.training.settings import TrainingSettings
 from tests.fakes.small_model import drawn_ids, write_small_checkpoint
 
 NOTICE = "Data: made up for a test; it's under\nno licence (2026)."
