@@ -1,7 +1,7 @@
 """Reading results and dead letters as they are published."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -19,15 +19,28 @@ Ends = dict[TopicPartition, int]
 """Offsets at which topics end."""
 
 
-async def ends_of(consumer: AIOKafkaConsumer, topics: Iterable[str]) -> Ends:
-    """Return where each partition of the topics ends now."""
-    partitions = [
-        TopicPartition(topic, number)
-        for topic in topics
-        for number in sorted(consumer.partitions_for_topic(topic) or ())
-    ]
-    ends: Ends = await consumer.end_offsets(partitions)
+async def ends_of(consumer: AIOKafkaConsumer, partitions: Mapping[str, int]) -> Ends:
+    """Return where topics end now.
+
+    Args:
+        consumer: Any; its assignment is not touched.
+        partitions: Number of partitions by topic. Asked of the broker before: a consumer that was
+            assigned nothing yet knows of no topic.
+    """
+    ends: Ends = await consumer.end_offsets(
+        [
+            TopicPartition(topic, number)
+            for topic in partitions
+            for number in range(partitions[topic])
+        ]
+    )
     return ends
+
+
+async def start_at(consumer: AIOKafkaConsumer, ends: Ends) -> None:
+    """Let the consumer's group begin there: a new group would begin with all that ever was."""
+    consumer.assign(list(ends))
+    await consumer.commit(ends)
 
 
 class AnswerReader:

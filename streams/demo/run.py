@@ -2,6 +2,7 @@
 
 import asyncio
 import tempfile
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from schemas.results import Classification
 from streams.broker import RunningBroker, open_broker
 from streams.clients import open_consumer, open_producer
 from streams.connection import Connection
-from streams.demo.answers import AnswerReader, Ends, ends_of
+from streams.demo.answers import AnswerReader, Ends, ends_of, start_at
 from streams.demo.audit import audit
 from streams.demo.log import own_log
 from streams.demo.report import Report
@@ -33,7 +34,13 @@ from streams.replay.pacing import MAX_SPEED, Pacer, make_pace
 from streams.replay.run import Replay
 from streams.replay.sending import Sender
 from streams.replay.source import LineSource
-from streams.topics import MAX_MESSAGE_BYTES, ensure_topics, event_topic, topics_of
+from streams.topics import (
+    MAX_MESSAGE_BYTES,
+    ensure_topics,
+    event_topic,
+    partition_counts,
+    topics_of,
+)
 
 LAST_ANSWER_S = 20.0
 """Silence after which events that are still unanswered count as lost."""
@@ -86,6 +93,8 @@ class Demo:
         self._texts: dict[str, str] = {}
         self._window = AnswerWindow() if settings.is_max else None
         self._interrupted = False
+        # Of its own: on a broker that is given, nobody else's group is joined.
+        self._group = f"headrace-demo-{uuid.uuid4().hex[:8]}"
         self.tally = Tally()
         pace = (
             "as fast as answers come" if settings.is_max else f"at {settings.speed} times its speed"
@@ -127,6 +136,15 @@ class Demo:
             caution = "" if broker.is_kafka else ", for trying out only"
             self.situation.place = f"{broker.provider} broker{caution} · {_count(settings.workers)}"
             idle_pause_s = 0.0 if broker.is_kafka else EMBEDDED_PAUSE_S
+            consumer = await stack.enter_async_context(
+                open_consumer(connection, group_id=self._group)
+            )
+            counts = await partition_counts(connection)
+            since = await ends_of(consumer, {topic: counts[topic] for topic in topics})
+            source = event_topic(settings.modality)
+            await start_at(
+                consumer, {one: end for one, end in since.items() if one.topic == source}
+            )
             self.situation.phase = "loading the model"
             worker = await stack.enter_async_context(
                 running_worker(
@@ -137,8 +155,6 @@ class Demo:
                 )
             )
             await worker.until_ready()
-            consumer = await stack.enter_async_context(open_consumer(connection))
-            since = await ends_of(consumer, topics)
             reader = AnswerReader(
                 consumer,
                 {one: end for one, end in since.items() if one.topic in self._answer_topics()},
@@ -165,7 +181,7 @@ class Demo:
         # A log sent as fast as it goes is to be classified in full, however late.
         policy = OverloadPolicy.LATE if settings.is_max else OverloadPolicy.DEGRADE
         flags = ["--modality", settings.modality.value, "--on-overload", policy.value]
-        flags += ["--workers", str(settings.workers)]
+        flags += ["--workers", str(settings.workers), "--group", self._group]
         return [*flags, "--model", settings.model] if settings.model else flags
 
     def _answered(self, result: Classification | None) -> None:
@@ -259,6 +275,8 @@ class Demo:
         self, consumer: AIOKafkaConsumer, since: Ends, broker: RunningBroker
     ) -> Report:
         found = await audit(consumer, since, frozenset({self._settings.modality}))
+        # What the broker has acknowledged and does not hold is lost, too.
+        found.lost += max(0, self.situation.sent - found.events_in)
         situation, tally = self.situation, self.tally
         situation.phase = "done"
         return Report.of(

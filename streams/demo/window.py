@@ -2,6 +2,8 @@
 
 import asyncio
 
+from schemas.errors import EngineError
+
 FIRST = 64
 LEAST = 16
 MOST = 2_000
@@ -10,6 +12,8 @@ AIM = 0.6
 GROWTH = 4.0
 """By how much the window grows while a whole window of answers is below the aim."""
 CUT = 0.85
+SILENCE_S = 20.0
+"""Time without any answer after which none is expected any more."""
 
 
 class AnswerWindow:
@@ -19,17 +23,29 @@ class AnswerWindow:
     does it (Jacobson, "Congestion avoidance and control", 1988).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, silence_s: float = SILENCE_S) -> None:
         self.size = float(FIRST)
+        self._silence_s = silence_s
         self._unanswered = 0
         self._until_cut = 0
         self._changed = asyncio.Event()
 
     async def enter(self) -> None:
-        """Wait for room and take it."""
+        """Wait for room and take it.
+
+        Raises:
+            EngineError: Events are on their way, and no answer came for too long.
+        """
         while self._unanswered >= self.size:
             self._changed.clear()
-            await self._changed.wait()
+            try:
+                async with asyncio.timeout(self._silence_s):
+                    await self._changed.wait()
+            except TimeoutError as error:
+                raise EngineError(
+                    f"{self._unanswered} events are on their way and no answer came for "
+                    f"{self._silence_s:g} s; is the worker still in its group?"
+                ) from error
         self._unanswered += 1
 
     def answered(self, latency_ms: float | None, budget_ms: float) -> None:

@@ -6,8 +6,12 @@ from pathlib import Path
 import orjson
 import pytest
 
-from streams.broker import available
+from schemas.events import Modality
+from streams.broker import RunningBroker, available
+from streams.connection import Connection
+from streams.topics import MAX_MESSAGE_BYTES, ensure_topics, topics_of
 from tests.integration.command import Done, finish, headrace, start
+from tests.integration.worker import producing
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -102,3 +106,26 @@ async def test_a_worker_that_cannot_start_ends_the_demo(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
     assert "headrace: the worker did not become ready (exit status 2)" in done.stderr
     assert str(tmp_path) in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.real_kafka
+async def test_two_workers_on_a_broker_that_has_a_past(
+    real_kafka: RunningBroker, tmp_path: Path
+) -> None:
+    """Only the demo's own events are answered and counted, whatever lay on the topics before."""
+    servers = real_kafka.bootstrap_servers
+    await ensure_topics(
+        Connection(servers), topics_of(Modality.NEWS), max_message_bytes=MAX_MESSAGE_BYTES
+    )
+    async with producing(servers) as producer:
+        for number in range(50):
+            old = orjson.dumps({"id": f"old-{number}", "headline": "A thing of the past"})
+            await producer.send_and_wait("events.news", old)
+    log = tmp_path / "wire.jsonl"
+    log.write_bytes(b"\n".join(log_lines()))
+    done = await headrace(
+        *("demo", "--log", str(log), "--speed", "max", "--json"),
+        *("--workers", "2", "--bootstrap-servers", servers),
+    )
+    report = report_of(done)
+    assert (report["events_in"], report["workers"]) == (GOOD + BROKEN, 2)

@@ -2,7 +2,10 @@
 
 import asyncio
 
-from streams.demo.window import LEAST, AnswerWindow
+import pytest
+
+from schemas.errors import EngineError
+from streams.demo.window import FIRST, LEAST, AnswerWindow
 
 
 def feed(window: AnswerWindow, latency_ms: float, answers: int) -> None:
@@ -48,3 +51,12 @@ async def test_a_full_window_waits_for_an_answer() -> None:
     assert not entering.done()
     window.answered(None, 1.0)
     await asyncio.wait_for(entering, 1)
+
+
+async def test_a_full_window_does_not_wait_for_ever() -> None:
+    """Where no answer comes at all, the sending ends with how many wait."""
+    window = AnswerWindow(silence_s=0.01)
+    for _ in range(FIRST):
+        await window.enter()
+    with pytest.raises(EngineError, match=f"{FIRST} events are on their way and no answer"):
+        await window.enter()
