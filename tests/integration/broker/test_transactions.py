@@ -1,5 +1,6 @@
 """Transactions: all or nothing, for readers that ask for committed records only."""
 
+import asyncio
 import time
 import uuid
 
@@ -13,6 +14,10 @@ from tests.integration.broker.clients import Clients, read
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(90)]
 
 READ_COMMITTED = {"isolation_level": "read_committed", "fetch_max_wait_ms": 100}
+
+
+SETTLE_S = 10.0
+"""How long the markers of a transaction may take."""
 
 
 async def transactional(clients: Clients, name: str | None = None, **options: int):
@@ -78,13 +83,18 @@ async def test_offsets_are_committed_with_the_transaction(clients: Clients, topi
     """Those of an aborted transaction are forgotten, those of a committed one count."""
     producer, group = await transactional(clients), f"group-{topic}"
     partition = TopicPartition(topic, 0)
-    for offset, commits in ((5, True), (9, False)):
+    for offset, commits in ((9, False), (5, True)):
         await producer.begin_transaction()
         await write(producer, topic, b"result")
         await producer.send_offsets_to_transaction({partition: offset}, group)
         await (producer.commit_transaction() if commits else producer.abort_transaction())
-        looking = await clients.consumer(group_id=group)
-        assert await looking.committed(partition) == 5
+    looking = await clients.consumer(group_id=group)
+    give_up = time.monotonic() + SETTLE_S
+    # The end of a transaction is acknowledged before its markers have reached every partition.
+    while (committed := await looking.committed(partition)) is None:
+        assert time.monotonic() < give_up
+        await asyncio.sleep(0.02)
+    assert committed == 5
 
 
 @pytest.mark.capability("fencing")
