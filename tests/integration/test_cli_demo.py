@@ -9,7 +9,7 @@ import pytest
 from schemas.events import Modality
 from streams.broker import RunningBroker, available
 from streams.connection import Connection
-from streams.topics import MAX_MESSAGE_BYTES, ensure_topics, topics_of
+from streams.topics import ensure_topics, topics_of
 from tests.integration.command import Done, finish, headrace, start
 from tests.integration.worker import producing
 
@@ -21,6 +21,8 @@ MEASURES = {"events_per_s", "p50_ms", "p99_ms", "wall_s"}
 SUBJECTS = ("Harbour operator", "Ferry line", "Steel mill", "Grain terminal", "Signal maker")
 NEWS = ("raises its forecast", "cuts its dividend", "keeps its timetable", "warns of losses")
 GOOD, BROKEN = 300, 4
+PARTITIONS, LARGEST = 4, 16_000_000
+"""As the other tests make these topics, which share the run's broker."""
 
 
 @pytest.fixture(autouse=True)
@@ -115,17 +117,21 @@ async def test_two_workers_on_a_broker_that_has_a_past(
     """Only the demo's own events are answered and counted, whatever lay on the topics before."""
     servers = real_kafka.bootstrap_servers
     await ensure_topics(
-        Connection(servers), topics_of(Modality.NEWS), max_message_bytes=MAX_MESSAGE_BYTES
+        Connection(servers),
+        topics_of(Modality.NEWS),
+        partitions=PARTITIONS,
+        max_message_bytes=LARGEST,
     )
     async with producing(servers) as producer:
         for number in range(50):
             old = orjson.dumps({"id": f"old-{number}", "headline": "A thing of the past"})
             await producer.send_and_wait("events.news", old)
     log = tmp_path / "wire.jsonl"
-    log.write_bytes(b"\n".join(log_lines()))
+    # None that breaks its contract: later tests' groups read these topics from the beginning.
+    log.write_bytes(b"\n".join(line for line in log_lines() if b'"w-' in line))
     done = await headrace(
         *("demo", "--log", str(log), "--speed", "max", "--json"),
         *("--workers", "2", "--bootstrap-servers", servers),
     )
     report = report_of(done)
-    assert (report["events_in"], report["workers"]) == (GOOD + BROKEN, 2)
+    assert (report["events_in"], report["workers"]) == (GOOD, 2)
