@@ -12,14 +12,19 @@ from schemas.kafka import decode_result
 from streams.broker import RunningBroker
 from streams.connection import Connection
 from streams.topics import ensure_topics
-from tests.integration.worker import ends_of, producing, running_worker, wait_for_records
+from tests.integration.worker import (
+    LARGEST,
+    PARTITIONS,
+    TOPICS,
+    ends_of,
+    producing,
+    running_worker,
+    wait_for_records,
+)
 
 pytestmark = [pytest.mark.real_kafka, pytest.mark.timeout(300)]
 
-PARTITIONS = 4
 EVENTS = 4_000
-LARGEST = 16_000_000
-TOPICS = ("events.news", "results.news", "events.news.dlq")
 
 
 async def test_killing_one_of_two_workers_under_load_loses_nothing(

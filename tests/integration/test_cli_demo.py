@@ -11,7 +11,7 @@ from streams.broker import RunningBroker, available
 from streams.connection import Connection
 from streams.topics import ensure_topics, topics_of
 from tests.integration.command import Done, finish, headrace, start
-from tests.integration.worker import producing
+from tests.integration.worker import LARGEST, PARTITIONS, producing
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -21,8 +21,6 @@ MEASURES = {"events_per_s", "p50_ms", "p99_ms", "wall_s"}
 SUBJECTS = ("Harbour operator", "Ferry line", "Steel mill", "Grain terminal", "Signal maker")
 NEWS = ("raises its forecast", "cuts its dividend", "keeps its timetable", "warns of losses")
 GOOD, BROKEN = 300, 4
-PARTITIONS, LARGEST = 4, 16_000_000
-"""As the other tests make these topics, which share the run's broker."""
 
 
 @pytest.fixture(autouse=True)

@@ -15,6 +15,9 @@ from streams.broker import RunningBroker
 from streams.connection import Connection
 from streams.topics import ensure_topics
 from tests.integration.worker import (
+    LARGEST,
+    PARTITIONS,
+    TOPICS,
     RunningWorker,
     ends_of,
     header,
@@ -24,10 +27,6 @@ from tests.integration.worker import (
 )
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(240)]
-
-PARTITIONS = 4
-LARGEST = 16_000_000
-TOPICS = ("events.news", "results.news", "events.news.dlq")
 
 
 @pytest.fixture

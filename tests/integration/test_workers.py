@@ -21,6 +21,9 @@ from streams.clients import open_consumer
 from streams.connection import Connection
 from streams.topics import ensure_topics
 from tests.integration.worker import (
+    LARGEST,
+    PARTITIONS,
+    TOPICS,
     RunningWorker,
     ends_of,
     producing,
@@ -30,9 +33,6 @@ from tests.integration.worker import (
 
 pytestmark = [pytest.mark.real_kafka, pytest.mark.timeout(240)]
 
-PARTITIONS = 4
-LARGEST = 16_000_000
-TOPICS = ("events.news", "results.news", "events.news.dlq")
 EVENTS = [TopicPartition("events.news", number) for number in range(PARTITIONS)]
 TAKEN = 'headrace_events_total{modality="news"}'
 

@@ -16,6 +16,10 @@ import aiohttp
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 
 READY_S = 90.0
+# All tests share the run's broker: whichever comes first makes the topics as all expect them.
+TOPICS = ("events.news", "results.news", "events.news.dlq")
+PARTITIONS = 4
+LARGEST = 16_000_000
 
 
 @dataclass
