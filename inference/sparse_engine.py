@@ -9,9 +9,9 @@ from torch import Tensor
 from inference.engine import EffortLevel, Encoded, Prediction
 from inference.kernels import Layout
 from inference.model import SparseEncoderForSequenceClassification
-from inference.text import TextEncoder
-from schemas.errors import EngineError, InvalidEventError
-from schemas.events import Event, Modality, NewsEvent, TranscriptEvent
+from inference.text import TextEncoder, text_of
+from schemas.errors import EngineError
+from schemas.events import Event, Modality
 from schemas.results import Model
 
 
@@ -61,7 +61,7 @@ class SparseEngine:
         Raises:
             InvalidEventError: An event is of a modality that this model cannot read.
         """
-        texts = [_text_of(event) for event in events]
+        texts = [text_of(event) for event in events]
         return [Encoded(tokens=len(ids), data=ids) for ids in self._tokenizer.encode(texts)]
 
     def prepare(self, batch: Sequence[Encoded]) -> PackedBatch:
@@ -109,17 +109,3 @@ class SparseEngine:
             Prediction(scores=tuple(each), active_share=share[count], layers=count, experts=experts)
             for each, count in zip(scores.tolist(), layers, strict=True)
         ]
-
-
-def _text_of(event: Event) -> str:
-    """Return what an event says."""
-    match event:
-        case NewsEvent(headline=headline, body=body):
-            return f"{headline}\n{body}" if body else headline
-        case TranscriptEvent(text=text):
-            return text
-        case _:
-            raise InvalidEventError(
-                f"this model reads text and got a {type(event).__name__}; "
-                "run events of its modality with a model trained on images"
-            )

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from schemas.errors import EngineError
+from schemas.errors import EngineError, InvalidEventError
+from schemas.events import Event, NewsEvent, TranscriptEvent
 
 TOKENIZER_FILE = "tokenizer.json"
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -48,3 +49,21 @@ class TextEncoder:
     def save(self, directory: Path) -> None:
         """Write ``tokenizer.json``."""
         self._tokenizer.save(str(directory / TOKENIZER_FILE), pretty=False)
+
+
+def text_of(event: Event) -> str:
+    """Return what an event says.
+
+    Raises:
+        InvalidEventError: It is an image.
+    """
+    match event:
+        case NewsEvent(headline=headline, body=body):
+            return f"{headline}\n{body}" if body else headline
+        case TranscriptEvent(text=text):
+            return text
+        case _:
+            raise InvalidEventError(
+                f"this model reads text and got a {type(event).__name__}; "
+                "run events of its modality with a model trained on images"
+            )
