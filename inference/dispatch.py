@@ -8,11 +8,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from inference.batcher import Batch, Decision, MicroBatcher
+from inference.batcher import Batch, Decision
 from inference.cost import CostModel
 from inference.engine import EffortLevel
 from inference.queue import DeadlineQueue
 from inference.settings import SchedulerSettings
+from inference.strategies import DYNAMIC_PRIORITY, make_strategy
 from inference.work import Work
 
 SLOTS = 2
@@ -36,15 +37,27 @@ class Flight:
 
 
 class Dispatch:
-    """What waits, what flies and what is known about costs."""
+    """What waits, what flies and what is known about costs.
+
+    Args:
+        strategy: Chooses the batches where the settings name no other.
+
+    Raises:
+        ConfigurationError: The strategy is not known.
+    """
 
     def __init__(
-        self, settings: SchedulerSettings, efforts: Sequence[EffortLevel], cost: CostModel
+        self,
+        settings: SchedulerSettings,
+        efforts: Sequence[EffortLevel],
+        cost: CostModel,
+        *,
+        strategy: str = DYNAMIC_PRIORITY,
     ) -> None:
         self.queue = DeadlineQueue(settings.max_queue_tokens, settings.priority_weights)
         self.cost = cost
         self.flights: deque[Flight] = deque()
-        self._batcher = MicroBatcher(settings, efforts)
+        self._strategy = make_strategy(settings.batch_strategy or strategy, settings, efforts)
         self._full = efforts[0].name
         self._observed_at = -math.inf
 
@@ -81,7 +94,7 @@ class Dispatch:
         A flight must be handed to the device; call again until there is none.
         """
         self.queue.reprice(self.cost.coefficients(self._full).per_token_s)
-        decision = self._batcher.decide(
+        decision = self._strategy.decide(
             self.queue,
             now,
             self.cost,

@@ -12,6 +12,7 @@ from inference.dispatch import Dispatch, Flight
 from inference.engine import Encoded, Engine
 from inference.runner import Job, ModelRunner
 from inference.settings import SchedulerSettings
+from inference.strategies import DYNAMIC_PRIORITY
 from inference.warmup import warm_up
 from inference.work import Completion, Work
 from schemas.errors import EngineError
@@ -73,7 +74,13 @@ class Scheduler:
         self._observe_batch = observe_batch
         self._loop = asyncio.get_running_loop()
         self._cost = LearnedCost(settings.cost_quantile)
-        self._dispatch = Dispatch(settings, engine.efforts, self._cost)
+        self._dispatch = Dispatch(
+            settings,
+            engine.efforts,
+            self._cost,
+            # Where the model was compiled with a strategy of its own; see Optimizer.
+            strategy=getattr(engine, "batch_strategy", DYNAMIC_PRIORITY),
+        )
         self._runner = ModelRunner(engine, clock, done=self._done_on_device, died=self._died)
         self._timer: asyncio.TimerHandle | None = None
         self._stepping: asyncio.Handle | None = None

@@ -33,6 +33,9 @@ class SchedulerSettings:
     """Share of batches that should run no longer than predicted."""
     warmup_ms: float = 3_000.0
     """Most time that the first measurement of the engine's cost may take."""
+    batch_strategy: str | None = None
+    """How batches are chosen: ``dynamic_priority``, ``fifo``, ``static`` or what another package
+    adds; unset for the model's own choice, which is ``dynamic_priority`` unless it names another."""
     device_timeout_ms: float = 60_000.0
     """A batch that runs longer than this makes the scheduler fail instead of waiting for ever."""
 
