@@ -5,8 +5,10 @@ ends in an exit head, and an event that is confident enough leaves there while t
 compacted.
 
 Batches are packed: token ids of all events one after another, and ``cu_seqlens`` saying where each
-begins. Shapes in comments: T tokens in the batch, B events, D width, E experts, F neurons per
-expert, K experts per token, C classes, N layers.
+begins. An image is cut into patches by a convolutional stem, and then runs as a text does, its
+patches being the tokens. Shapes in comments: T tokens in the batch, B events, D width, E experts,
+F neurons per expert, K experts per token, C classes, N layers; P, H and W are an image's channels,
+rows and columns.
 """
 
 import os
@@ -19,12 +21,14 @@ import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from torch import Tensor, nn
 from transformers import (
     AutoConfig,
+    AutoModelForImageClassification,
     AutoModelForSequenceClassification,
     PreTrainedConfig,
     PreTrainedModel,
 )
 
 from inference.kernels import Layout, attention, event_means, routed_experts
+from inference.stem import STAGES, Stem, halved, stem_multiply_adds, stem_parameters
 from inference.storage import GROUP, KINDS, read_weights, write_weights
 
 COUNTS = (
@@ -37,6 +41,7 @@ COUNTS = (
     "experts_per_token",
     "max_position_embeddings",
 )
+IMAGE_COUNTS = ("image_height", "image_width", "stem_stages", "patch_size")
 RUNG = {"name", "experts", "exit_threshold"}
 """What each entry of the ladder of efforts has."""
 
@@ -47,6 +52,17 @@ class SparseEncoderConfig(PreTrainedConfig):  # type: ignore[misc]  # transforme
     ``num_experts=1`` is a dense encoder without routers: what a teacher is.
 
     Attributes:
+        modality: ``text`` or ``image``: what enters.
+        vocab_size: Token ids; of text only.
+        max_position_embeddings: Tokens of the longest event; an image always has as many as its
+            size, stem and patches make, whatever is given here.
+        image_height: Rows of pixels that an image is resized to.
+        image_width: Columns of pixels that an image is resized to.
+        image_channels: 1 for grey images, 3 for red, green and blue.
+        image_mean: Per channel, what is taken off pixels of 0 to 1.
+        image_std: Per channel, what they are divided by then.
+        stem_stages: Stages of ``inference.stem.STAGES`` that an image runs through first.
+        patch_size: Side, in cells of the stem's feature map, of what becomes one token.
         intermediate_size: Feed-forward neurons of a layer, over all experts.
         num_experts: Experts that these neurons are cut into, in equal parts.
         experts_per_token: Experts that the router picks for each token at full effort.
@@ -61,6 +77,14 @@ class SparseEncoderConfig(PreTrainedConfig):  # type: ignore[misc]  # transforme
 
     model_type = "sparse_encoder"
 
+    modality: str = "text"
+    image_height: int | None = None
+    image_width: int | None = None
+    image_channels: int = 3
+    image_mean: list[float] | None = None
+    image_std: list[float] | None = None
+    stem_stages: int = 4
+    patch_size: int = 1
     vocab_size: int = 30522
     hidden_size: int = 384
     num_hidden_layers: int = 6
@@ -82,6 +106,12 @@ class SparseEncoderConfig(PreTrainedConfig):  # type: ignore[misc]  # transforme
 
     def __post_init__(self, **kwargs: Any) -> None:
         """Fill in what follows from the shape, and refuse what cannot be built or run."""
+        if self.modality == "image":
+            self._check_image()
+            self.vocab_size = 1
+            self.max_position_embeddings = self.grid[0] * self.grid[1]
+        elif self.modality != "text":
+            raise ValueError(f"modality is {self.modality!r}; it must be 'text' or 'image'")
         for field in COUNTS:
             if type(value := getattr(self, field)) is not int or value < 1:
                 raise ValueError(f"{field} is {value!r}; it must be a whole number, at least 1")
@@ -93,6 +123,34 @@ class SparseEncoderConfig(PreTrainedConfig):  # type: ignore[misc]  # transforme
         self._check_shape()
         self._check_exits()
         self._check_storage()
+
+    def _check_image(self) -> None:
+        for field in IMAGE_COUNTS:
+            if type(value := getattr(self, field)) is not int or value < 1:
+                raise ValueError(f"{field} is {value!r}; it must be a whole number, at least 1")
+        if self.stem_stages > len(STAGES):
+            raise ValueError(f"stem_stages is {self.stem_stages}; there are {len(STAGES)}")
+        if self.image_channels not in {1, 3}:
+            raise ValueError(
+                f"image_channels is {self.image_channels!r}; it must be 1 (grey) or 3 (colour)"
+            )
+        self.image_mean = self.image_mean or [0.5] * self.image_channels
+        self.image_std = self.image_std or [0.5] * self.image_channels
+        for field in ("image_mean", "image_std"):
+            values = getattr(self, field)
+            if len(values) != self.image_channels:
+                raise ValueError(
+                    f"{field} has {len(values)} entries; it needs one for each of the "
+                    f"{self.image_channels} channels"
+                )
+        if min(self.image_std) <= 0:
+            raise ValueError(f"image_std is {self.image_std}; its entries must be above 0")
+        cells = [halved(side, self.stem_stages) for side in self.image_size]
+        if any(side % self.patch_size for side in cells):
+            raise ValueError(
+                f"patch_size is {self.patch_size}; it must divide the stem's feature map, "
+                f"{cells[0]} x {cells[1]} for images of {self.image_height} x {self.image_width}"
+            )
 
     def _check_shape(self) -> None:
         for field, value, unit, remedy in (
@@ -144,6 +202,44 @@ class SparseEncoderConfig(PreTrainedConfig):  # type: ignore[misc]  # transforme
         """Names of the classes, in the order of the scores."""
         return tuple(self.id2label[index] for index in range(len(self.id2label)))
 
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width of an image as the model takes it, in pixels."""
+        return int(self.image_height or 0), int(self.image_width or 0)
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of the patches of an image."""
+        height, width = (halved(side, self.stem_stages) for side in self.image_size)
+        return height // self.patch_size, width // self.patch_size
+
+    def image_parameters(self) -> int:
+        """Count the parameters of what cuts images into patches, all of which every image meets."""
+        if self.modality != "image":
+            return 0
+        width, channels = self.hidden_size, STAGES[self.stem_stages - 1].channels
+        patches = (channels * self.patch_size**2 + 1) * width
+        positions_and_norm = (self.max_position_embeddings + 2) * width
+        return stem_parameters(self.image_channels, self.stem_stages) + patches + positions_and_norm
+
+    def multiply_adds(self, layers: float, experts: int, tokens: int) -> float:
+        """Count the multiply-adds of one event, those of an image's stem included.
+
+        Args:
+            layers: Layers that it runs through; a mean over events will do.
+            experts: Routed experts per token.
+            tokens: Its length.
+        """
+        width, size = self.hidden_size, self.expert_size
+        route = self.num_experts * width if self.num_experts > 1 else 0
+        per_token = 4 * width * width + 2 * tokens * width + route + experts * 2 * width * size
+        layer = tokens * per_token + width * len(self.id2label)
+        if self.modality != "image":
+            return layers * layer
+        stem = stem_multiply_adds(self.image_size, self.image_channels, self.stem_stages)
+        patches = tokens * width * self.patch_size**2 * STAGES[self.stem_stages - 1].channels
+        return stem + patches + layers * layer
+
     def layer_parameters(self, experts: int) -> int:
         """Count the parameters of one layer and its exit that a token meets.
 
@@ -157,10 +253,18 @@ class SparseEncoderConfig(PreTrainedConfig):  # type: ignore[misc]  # transforme
         leave = (width + 1) * classes
         return attend + route + norms_and_bias + leave + experts * (2 * width * size + size)
 
-    def active_share(self, layers: int, experts: int) -> float:
-        """Share of the encoder's parameters (embeddings apart) that each token of an event met."""
-        whole = self.num_hidden_layers * self.layer_parameters(self.num_experts)
-        return layers * self.layer_parameters(experts) / whole
+    def active_share(self, layers: float, experts: int) -> float:
+        """Share of the encoder's parameters that each token of an event met.
+
+        Token embeddings are left out of both; an image's stem counts in both, as all of it runs.
+
+        Args:
+            layers: Layers that the event ran through; a mean over events will do.
+            experts: Routed experts per token.
+        """
+        stem = self.image_parameters()
+        whole = stem + self.num_hidden_layers * self.layer_parameters(self.num_experts)
+        return (stem + layers * self.layer_parameters(experts)) / whole
 
 
 class TextEmbedding(nn.Module):
@@ -176,6 +280,33 @@ class TextEmbedding(nn.Module):
     def forward(self, input_ids: Tensor, layout: Layout) -> Tensor:
         """Embed ids [T] as [T, D]."""
         hidden = self.tokens(input_ids) + self.positions(layout.positions())  # [T, D]
+        return self.dropout(self.norm(hidden))  # type: ignore[no-any-return]
+
+
+class ImageEmbedding(nn.Module):
+    """Convolutional stem, patches and their positions: how images enter."""
+
+    def __init__(self, config: SparseEncoderConfig) -> None:
+        super().__init__()
+        channels, patch = STAGES[config.stem_stages - 1].channels, config.patch_size
+        self.mean, self.std = config.image_mean, config.image_std
+        self.stem = Stem(config.image_channels, config.stem_stages)
+        self.patches = nn.Conv2d(channels, config.hidden_size, patch, stride=patch)
+        self.positions = nn.Embedding(config.max_position_embeddings, config.hidden_size)
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def forward(self, pixels: Tensor, layout: Layout) -> Tensor:
+        """Embed images [B, P, H, W] of values 0 to 255 as [T, D]."""
+        kind = self.patches.weight.dtype
+        mean, std = (
+            torch.tensor(each, device=pixels.device).mul(255)[:, None, None]
+            for each in (self.mean, self.std)
+        )
+        pixels = ((pixels - mean) / std).to(kind, memory_format=torch.channels_last)
+        maps = self.patches(self.stem(pixels))  # [B, D, rows, columns]
+        hidden = maps.permute(0, 2, 3, 1).reshape(-1, maps.shape[1])
+        hidden = F.pad(hidden, (0, 0, 0, layout.padding)) + self.positions(layout.positions())
         return self.dropout(self.norm(hidden))  # type: ignore[no-any-return]
 
 
@@ -314,7 +445,8 @@ class SparseEncoderForSequenceClassification(PreTrainedModel):  # type: ignore[m
 
     def __init__(self, config: SparseEncoderConfig) -> None:
         super().__init__(config)
-        self.embedding = TextEmbedding(config)
+        is_image = config.modality == "image"
+        self.embedding = ImageEmbedding(config) if is_image else TextEmbedding(config)
         blocks = nn.ModuleList(Block(config) for _ in range(config.num_hidden_layers))
         exits = nn.ModuleList(Exit(config, warmth) for warmth in config.exit_temperatures or ())
         self.blocks = cast("Sequence[Block]", blocks)
@@ -408,7 +540,49 @@ class SparseEncoderForSequenceClassification(PreTrainedModel):  # type: ignore[m
         write_weights(save_directory, self.state_dict(), self.config.storage_bits)
 
 
+class SparseEncoderForImageClassification(SparseEncoderForSequenceClassification):
+    """The same encoder, called with a batch of images."""
+
+    main_input_name = "pixel_values"
+
+    def forward(
+        self,
+        pixel_values: Tensor,
+        cu_seqlens: Tensor | Layout | None = None,
+        *,
+        experts_per_token: int | None = None,
+        exit_thresholds: Sequence[float] | None = None,
+    ) -> SparseEncoderOutput:
+        """Classify a batch of images.
+
+        Args:
+            pixel_values: Pixels of 0 to 255, of the size that the configuration names,
+                [B, P, H, W].
+            cu_seqlens: Where each image's patches begin, if not simply one image after another.
+            experts_per_token: As of ``SparseEncoderForSequenceClassification``.
+            exit_thresholds: Likewise.
+
+        Raises:
+            ValueError: The images are of another size.
+        """
+        wanted = (self.config.image_channels, *self.config.image_size)
+        if pixel_values.shape[1:] != wanted:
+            raise ValueError(
+                f"images are {tuple(pixel_values.shape[1:])}; this model takes {wanted}, so "
+                "resize them first"
+            )
+        if cu_seqlens is None:
+            cu_seqlens = Layout((self.config.max_position_embeddings,) * len(pixel_values))
+        return super().forward(
+            pixel_values,
+            cu_seqlens,
+            experts_per_token=experts_per_token,
+            exit_thresholds=exit_thresholds,
+        )
+
+
 AutoConfig.register(SparseEncoderConfig.model_type, SparseEncoderConfig)
 AutoModelForSequenceClassification.register(
     SparseEncoderConfig, SparseEncoderForSequenceClassification
 )
+AutoModelForImageClassification.register(SparseEncoderConfig, SparseEncoderForImageClassification)
