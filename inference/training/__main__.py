@@ -9,6 +9,7 @@ from typing import Any
 import click
 from transformers.utils.logging import disable_progress_bar
 
+from inference.training.progress import Lines
 from inference.training.recipe import train
 from inference.training.settings import TrainingSettings
 from schemas.errors import HeadraceError
@@ -56,7 +57,7 @@ def main(**options: Any) -> None:
     logging.getLogger("transformers").setLevel(logging.ERROR)
     disable_progress_bar()
     try:
-        train(TrainingSettings(**options), click.echo)
+        train(TrainingSettings(**options), Lines(click.echo))
     except HeadraceError as error:
         raise click.ClickException(str(error)) from error
 

@@ -9,8 +9,8 @@ import torch
 from inference.model import SparseEncoderForSequenceClassification
 from inference.processor import processor_name
 from inference.training.data import TokenSet
-from inference.training.distil import Report
 from inference.training.evaluate import Quality, Walk, all_exits, quality, walk
+from inference.training.progress import Report
 from inference.training.settings import TrainingSettings
 from inference.training.teacher import TEACHER, TEACHER_LICENCE
 

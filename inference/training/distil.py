@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -13,8 +13,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from inference.device import has_fast_bfloat16
 from inference.model import SparseEncoderForSequenceClassification
 from inference.training.data import Batch, TokenSet
-
-Report = Callable[[str], None]
+from inference.training.progress import Report
+from inference.training.resume import State
 
 SOFTENING = 2.0
 """Temperature at which the student learns the teacher's probabilities."""
@@ -50,6 +50,8 @@ def fine_tune(
     train: TokenSet,
     schedule: Schedule,
     report: Report,
+    *,
+    state: State,
 ) -> None:
     """Train every exit of the teacher on the labels, the last one with most weight."""
     count = len(teacher.exits)
@@ -60,7 +62,7 @@ def fine_tune(
         each = [F.cross_entropy(logits, batch.targets, label_smoothing=0.05) for logits in exits]
         return torch.stack(each) @ weights
 
-    _learn(teacher, train, schedule, loss, report, "teacher")
+    _learn(teacher, train, schedule, loss, report, "teacher", state, {})
 
 
 def distil(
@@ -69,6 +71,8 @@ def distil(
     train: TokenSet,
     schedule: Schedule,
     report: Report,
+    *,
+    state: State,
 ) -> None:
     """Train every exit of the student on the teacher's probabilities and on the labels.
 
@@ -77,7 +81,8 @@ def distil(
         teacher_logits: The teacher's last exit on every training text, [M, C].
         train: The training texts.
         schedule: How long and how fast.
-        report: Takes progress lines.
+        report: Takes progress.
+        state: Where a run that was stopped is taken up again.
     """
     chance = torch.Generator().manual_seed(schedule.seed)
     most = student.config.experts_per_token
@@ -95,7 +100,7 @@ def distil(
             total = total + SOFTENING**2 * F.kl_div(ours, soft, reduction="batchmean")
         return total / len(exits) + BALANCE * _uneven(student)
 
-    _learn(student, train, schedule, loss, report, "student")
+    _learn(student, train, schedule, loss, report, "student", state, {"experts": chance})
 
 
 def _uneven(student: SparseEncoderForSequenceClassification) -> Tensor:
@@ -112,15 +117,21 @@ def _learn(  # noqa: PLR0917 - one loop for both
     loss_of: Callable[[Batch], Tensor],
     report: Report,
     who: str,
+    state: State,
+    generators: Mapping[str, torch.Generator],
 ) -> None:
-    """Run the schedule."""
+    """Run the schedule, from where ``state`` says; ``generators`` are those of ``loss_of``."""
     torch.manual_seed(schedule.seed)
     order = torch.Generator().manual_seed(schedule.seed)
     optimiser = torch.optim.AdamW(_groups(model, schedule), weight_decay=0.01, fused=True)
-    steps = schedule.epochs * math.ceil(len(train) / schedule.batch_size)
+    per_epoch = math.ceil(len(train) / schedule.batch_size)
+    steps = schedule.epochs * per_epoch
     pace = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _pace(step, steps))
+    drawn = {"order": order, **generators}
+    done = state.load(model, optimiser, pace, drawn)
     model.train()
-    for epoch in range(1, schedule.epochs + 1):
+    report.begin(who, steps, done * per_epoch)
+    for epoch in range(done + 1, schedule.epochs + 1):
         began, seen = time.perf_counter(), []
         for batch in train.batches(schedule.batch_size, chance=order):
             # The fused attention's way back is slow on short texts.
@@ -135,9 +146,12 @@ def _learn(  # noqa: PLR0917 - one loop for both
             optimiser.step()
             pace.step()
             seen.append(loss.item())
+            report.step()
         took = time.perf_counter() - began
         mean = sum(seen) / len(seen)
+        state.save(epoch, model, optimiser, pace, drawn)
         report(f"{who}: epoch {epoch}/{schedule.epochs}, loss {mean:.4f}, {took:.0f} s")
+    report.end()
     model.eval()
 
 

@@ -20,8 +20,10 @@ from inference.training.data import (
     hold_out,
     read_examples,
 )
-from inference.training.distil import Report, Schedule, distil, fine_tune
+from inference.training.distil import Schedule, distil, fine_tune
 from inference.training.evaluate import all_exits, quality
+from inference.training.progress import Report
+from inference.training.resume import State
 from inference.training.settings import TrainingSettings
 from inference.training.split import split_teacher, student_config
 from inference.training.teacher import (
@@ -85,7 +87,7 @@ def train(settings: TrainingSettings, report: Report) -> None:
         batch_size=settings.batch_size,
         seed=settings.seed,
     )
-    fine_tune(teacher, sets.train, teacher_schedule, report)
+    fine_tune(teacher, sets.train, teacher_schedule, report, state=State())
     student = _student(settings, teacher, shape, sets, report)
     _round_weights(student)
     calibrate(student, sets.held_out, accuracy_loss=settings.accuracy_loss)
@@ -121,7 +123,7 @@ def _student(
         batch_size=settings.batch_size,
         seed=settings.seed,
     )
-    distil(student, teacher_logits, sets.train, schedule, report)
+    distil(student, teacher_logits, sets.train, schedule, report, state=State())
     return student
 
 
