@@ -1,0 +1,220 @@
+"""The two training loops for images: fine-tune the dense teacher, distil the sparse student."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own convention
+from torch import Tensor, nn
+
+from inference.device import has_fast_bfloat16
+from inference.model import SparseEncoderForImageClassification
+from inference.training.data import Batch
+from inference.training.image_teacher import ImageTeacher
+from inference.training.images import ImageSet
+from inference.training.progress import Report
+from inference.training.resume import State
+from inference.training.views import Views
+
+SMOOTHING = 0.05
+"""Label smoothing of the teacher."""
+SMALL_SHARE = 0.6
+"""Share of the teacher's epochs that run on smaller images, which cost half."""
+SMALLER = 0.72
+"""Their side, as a share of the full one ("progressive learning": Tan and Le, EfficientNetV2)."""
+SOFTENING = 2.0
+"""Temperature at which the student learns the teacher's probabilities."""
+LABELS_WEIGHT = 0.25
+"""Weight of the labels in the student's loss; the teacher's probabilities have the rest."""
+BALANCE = 0.01
+"""Weight of the routers' load balance in the student's loss."""
+FEWER_EXPERTS = 0.25
+"""Share of a student's steps that run with fewer experts, so that lower efforts stay good."""
+WARM_UP = 0.08
+CLIP = 1.0
+DECAY = 0.05
+
+
+@dataclass(frozen=True)
+class ImageSchedule:
+    """How long and how fast to learn.
+
+    Attributes:
+        epochs: Times through the data.
+        rate: Peak learning rate of pretrained convolutions.
+        fresh_rate: Peak learning rate of what begins from nothing.
+        batch_size: Images per step.
+        seed: Orders the data, the views and the dropout.
+    """
+
+    epochs: int
+    rate: float
+    fresh_rate: float
+    batch_size: int
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Normal:
+    """How the teacher takes pixels of 0 to 255: per channel, less ``mean``, by ``std``."""
+
+    mean: list[float]
+    std: list[float]
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        """Return normalised pixels."""
+        mean, std = (torch.tensor(each).mul(255)[:, None, None] for each in (self.mean, self.std))
+        return ((pixels - mean) / std).contiguous(memory_format=torch.channels_last)
+
+
+def fine_tune_images(
+    teacher: ImageTeacher,
+    train: ImageSet,
+    schedule: ImageSchedule,
+    report: Report,
+    *,
+    normal: Normal,
+    views: Views,
+    state: State,
+) -> None:
+    """Train the teacher on the labels, on smaller images first."""
+    chance = torch.Generator().manual_seed(schedule.seed + 1)
+    height, width = train.pixels.shape[2:]
+    small = tuple(max(32, round(side * SMALLER / 32) * 32) for side in (height, width))
+
+    def loss(batch: Batch, epoch: int) -> Tensor:
+        size = (small[0], small[1]) if epoch < schedule.epochs * SMALL_SHARE else (height, width)
+        view = views.draw(len(batch.targets), chance)
+        logits = teacher(normal(view.show(batch.input_ids, size)))
+        return F.cross_entropy(logits, batch.targets, label_smoothing=SMOOTHING)
+
+    groups = _groups(teacher, schedule, fresh=("classify.",))
+    _learn(teacher, groups, train, schedule, loss, report, "teacher", state, chance)
+
+
+def distil_images(  # noqa: PLR0917 - what learns, from whom, on what, how long
+    student: SparseEncoderForImageClassification,
+    teacher: ImageTeacher,
+    train: ImageSet,
+    teachers: ImageSet,
+    schedule: ImageSchedule,
+    report: Report,
+    *,
+    normal: Normal,
+    views: Views,
+    state: State,
+) -> None:
+    """Train every exit of the student on what the teacher says of the same view, and on the labels.
+
+    Teacher and student see the same random view of an image at every step ("Knowledge
+    distillation: A good teacher is patient and consistent", Beyer et al., 2022).
+
+    Args:
+        student: With batch norms in its stem; see ``student_from_teacher``.
+        teacher: Fine-tuned.
+        train: The training images at the student's size.
+        teachers: The same images, in the same order, at the teacher's size.
+        schedule: How long and how fast.
+        report: Takes progress lines.
+        normal: How the teacher takes pixels.
+        views: What to draw.
+        state: Where a run that was stopped is taken up again.
+    """
+    chance = torch.Generator().manual_seed(schedule.seed + 2)
+    most = student.config.experts_per_token
+    teacher.eval()
+
+    def loss(batch: Batch, _epoch: int) -> Tensor:
+        view = views.draw(len(batch.targets), chance)
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=has_fast_bfloat16()):
+            taught = teacher(normal(view.show(teachers.pixels[batch.index]))).float()
+        soft = (taught / SOFTENING).softmax(dim=1)
+        fewer = torch.rand((), generator=chance) < FEWER_EXPERTS
+        exits = student(
+            view.show(batch.input_ids),
+            batch.layout,
+            experts_per_token=max(1, most - 1) if fewer else most,
+        ).exits  # [N, B, C]
+        total = torch.zeros(())
+        for logits in exits:
+            ours = (logits / SOFTENING).log_softmax(dim=1)
+            like = F.kl_div(ours, soft, reduction="batchmean") * SOFTENING**2
+            true = F.cross_entropy(logits, batch.targets)
+            total = total + LABELS_WEIGHT * true + (1 - LABELS_WEIGHT) * like
+        routers = [block.feed_forward.router for block in student.blocks]
+        loads = [each.load for each in routers if each is not None and each.load is not None]
+        return total / len(exits) + BALANCE * torch.stack(loads).mean()
+
+    groups = _groups(student, schedule, fresh=("blocks.", "exits.", "embedding.p"))
+    _learn(student, groups, train, schedule, loss, report, "student", state, chance)
+
+
+def _groups(
+    model: nn.Module, schedule: ImageSchedule, fresh: tuple[str, ...]
+) -> list[dict[str, Any]]:
+    """Sort parameters by how far they have to go; biases and norms do not decay."""
+    sorted_out: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for name, weight in model.named_parameters():
+        key = name.startswith(fresh), weight.dim() > 1
+        sorted_out.setdefault(key, []).append(weight)
+    return [
+        {
+            "params": weights,
+            "lr": schedule.fresh_rate if is_fresh else schedule.rate,
+            "weight_decay": DECAY if decays else 0.0,
+        }
+        for (is_fresh, decays), weights in sorted_out.items()
+    ]
+
+
+def _learn(  # noqa: PLR0917 - one loop for both
+    model: nn.Module,
+    groups: list[dict[str, Any]],
+    train: ImageSet,
+    schedule: ImageSchedule,
+    loss_of: Callable[[Batch, int], Tensor],
+    report: Report,
+    who: str,
+    state: State,
+    chance: torch.Generator,
+) -> None:
+    """Run the schedule, from where ``state`` says; ``chance`` is what ``loss_of`` draws from."""
+    torch.manual_seed(schedule.seed)
+    order = torch.Generator().manual_seed(schedule.seed)
+    optimiser = torch.optim.AdamW(groups, fused=True)
+    per_epoch = math.ceil(len(train) / schedule.batch_size)
+    steps = schedule.epochs * per_epoch
+    pace = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _pace(step, steps))
+    drawn = {"order": order, "views": chance}
+    done = state.load(model, optimiser, pace, drawn)
+    report.begin(who, steps, done * per_epoch)
+    model.train()
+    for epoch in range(done, schedule.epochs):
+        began, seen = time.perf_counter(), []
+        for batch in train.batches(schedule.batch_size, chance=order):
+            report.step()
+            if len(batch.targets) == 1:  # a batch norm needs more
+                continue
+            loss = loss_of(batch, epoch)
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(model.parameters(), CLIP)
+            optimiser.step()
+            pace.step()
+            seen.append(loss.item())
+        mean, took = sum(seen) / max(1, len(seen)), time.perf_counter() - began
+        state.save(epoch + 1, model, optimiser, pace, drawn)
+        report(f"{who}: epoch {epoch + 1}/{schedule.epochs}, loss {mean:.4f}, {took:.0f} s")
+    report.end()
+    model.eval()
+
+
+def _pace(step: int, steps: int) -> float:
+    """Share of the peak learning rate at a step: up in a line, then down as a cosine."""
+    warm = max(1, round(steps * WARM_UP))
+    if step < warm:
+        return (step + 1) / warm
+    return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
