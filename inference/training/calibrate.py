@@ -7,7 +7,7 @@ import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from torch import Tensor
 
 from inference.model import SparseEncoderForSequenceClassification
-from inference.training.data import TokenSet
+from inference.training.data import LabelledSet
 from inference.training.evaluate import all_exits, walk
 
 NEVER = 2.0
@@ -17,7 +17,7 @@ EARLY_EXIT_LOSS = 0.02
 
 
 def calibrate(
-    model: SparseEncoderForSequenceClassification, held_out: TokenSet, *, accuracy_loss: float
+    model: SparseEncoderForSequenceClassification, held_out: LabelledSet, *, accuracy_loss: float
 ) -> None:
     """Set the model's temperatures, thresholds and efforts from held-out texts.
 
@@ -71,7 +71,7 @@ def fit_temperatures(logits: Tensor, targets: Tensor) -> list[float]:
     return chosen
 
 
-def choose_threshold(logits: Tensor, texts: TokenSet, *, accuracy_loss: float) -> float:
+def choose_threshold(logits: Tensor, texts: LabelledSet, *, accuracy_loss: float) -> float:
     """Choose the confidence from which texts may leave early.
 
     One number for all exits: as they are calibrated, it means the same at each, and one number

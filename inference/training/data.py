@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 import torch
@@ -147,6 +147,28 @@ class Batch:
     index: Tensor
 
 
+class LabelledSet(Protocol):
+    """What calibrating and measuring need of a labelled set, of texts or of images."""
+
+    @property
+    def targets(self) -> Tensor:
+        """Class number of each event, [M]."""
+        ...
+
+    @property
+    def lengths(self) -> Tensor:
+        """Tokens of each event, [M]."""
+        ...
+
+    def __len__(self) -> int:
+        """Count the events."""
+        ...
+
+    def batches(self, size: int) -> Iterator[Batch]:
+        """Go through the set once."""
+        ...
+
+
 @dataclass(frozen=True)
 class TokenSet:
     """A tokenised, labelled set.
@@ -163,13 +185,18 @@ class TokenSet:
         """Count the texts."""
         return len(self.ids)
 
+    @property
+    def lengths(self) -> Tensor:
+        """Tokens of each text, [M]."""
+        return torch.tensor([len(each) for each in self.ids])
+
     def batches(self, size: int, *, chance: torch.Generator | None = None) -> Iterator[Batch]:
         """Go through the set once, shuffled by ``chance``, else from short to long.
 
         Shuffled batches are cut from pools sorted by length: texts of equal length are attended to
         in one call.
         """
-        lengths = torch.tensor([len(each) for each in self.ids])
+        lengths = self.lengths
         if chance is None:
             order = lengths.argsort(stable=True)
             yield from (self._pack(index) for index in torch.split(order, size))

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from inference.model import SparseEncoderConfig, SparseEncoderForSequenceClassification
-from inference.training.data import TokenSet
+from inference.training.data import LabelledSet
 
 BINS = 15
 """Bins of the expected calibration error."""
@@ -47,7 +47,7 @@ class Walk:
 
     def active_share(self, config: SparseEncoderConfig, experts: int) -> float:
         """Mean over texts of the share of parameters that each of its tokens met."""
-        return config.active_share(1, experts) * self.layers.float().mean().item()
+        return config.active_share(self.layers.float().mean().item(), experts)
 
     def work(self, config: SparseEncoderConfig, experts: int) -> float:
         """Multiplications done, as a share of those of the whole encoder, counted over tokens."""
@@ -57,7 +57,7 @@ class Walk:
 
 @torch.inference_mode()
 def all_exits(
-    model: SparseEncoderForSequenceClassification, texts: TokenSet, experts: int
+    model: SparseEncoderForSequenceClassification, texts: LabelledSet, experts: int
 ) -> Tensor:
     """Return the logits of every exit for every text, [N, M, C]."""
     model.eval()
@@ -68,7 +68,7 @@ def all_exits(
     return logits
 
 
-def walk(logits: Tensor, texts: TokenSet, thresholds: Sequence[float]) -> Walk:
+def walk(logits: Tensor, texts: LabelledSet, thresholds: Sequence[float]) -> Walk:
     """Let each text leave at the first exit that is confident of it.
 
     Args:
@@ -80,8 +80,7 @@ def walk(logits: Tensor, texts: TokenSet, thresholds: Sequence[float]) -> Walk:
     ready = scores.amax(dim=2) >= torch.tensor(thresholds)[:, None]  # [N, M]
     ready[-1] = True
     taken = ready.float().argmax(dim=0)  # [M]
-    tokens = torch.tensor([len(ids) for ids in texts.ids])
-    return Walk(scores[taken, torch.arange(len(taken))], taken + 1, tokens)
+    return Walk(scores[taken, torch.arange(len(taken))], taken + 1, texts.lengths)
 
 
 def quality(scores: Tensor, targets: Tensor) -> Quality:
