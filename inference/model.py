@@ -445,8 +445,8 @@ class SparseEncoderForSequenceClassification(PreTrainedModel):  # type: ignore[m
 
     def __init__(self, config: SparseEncoderConfig) -> None:
         super().__init__(config)
-        is_image = config.modality == "image"
-        self.embedding = ImageEmbedding(config) if is_image else TextEmbedding(config)
+        embedding = ImageEmbedding if config.modality == "image" else TextEmbedding
+        self.embedding: Any = embedding(config)
         blocks = nn.ModuleList(Block(config) for _ in range(config.num_hidden_layers))
         exits = nn.ModuleList(Exit(config, warmth) for warmth in config.exit_temperatures or ())
         self.blocks = cast("Sequence[Block]", blocks)

@@ -47,7 +47,7 @@ class ImageTeacher(nn.Module):
     def multiply_adds(self, size: tuple[int, int]) -> int:
         """Count the multiply-adds for one image of (height, width) pixels."""
         height, width = (halved(side, len(STAGES)) for side in size)
-        channels = self.stem[0].convolve.in_channels
+        channels = self.convolutions()[0].convolve.in_channels
         stem = stem_multiply_adds(size, channels, len(STAGES))
         head = self.head.convolve.weight.numel()
         return stem + height * width * head + self.classify.weight.numel()
