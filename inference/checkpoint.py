@@ -10,7 +10,12 @@ import torch
 
 from inference.device import has_fast_bfloat16
 from inference.engine import Engine
-from inference.model import SparseEncoderConfig, SparseEncoderForSequenceClassification
+from inference.image_engine import ImageEngine
+from inference.model import (
+    SparseEncoderConfig,
+    SparseEncoderForImageClassification,
+    SparseEncoderForSequenceClassification,
+)
 from inference.sparse_engine import SparseEngine
 from inference.storage import WEIGHTS_FILE, read_weights
 from inference.text import TOKENIZER_FILE, TextEncoder
@@ -20,6 +25,7 @@ from schemas.results import Model
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
 """Where the checkpoints that come with the package lie, one directory each."""
 CONFIG_FILE = "config.json"
+FILES = [CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE]
 
 
 def load_engine(
@@ -44,18 +50,39 @@ def load_engine(
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true" if threads > 1 else "false")
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
+    network = _build(directory, config)
+    network.to(dtype or (torch.bfloat16 if has_fast_bfloat16() else torch.float32))
+    model = Model(
+        name=config.checkpoint_name, version=config.checkpoint_version, digest=digest(directory)
+    )
+    if isinstance(network, SparseEncoderForImageClassification):
+        return ImageEngine(network, model)
+    return SparseEngine(network, _tokenizer(directory, config), model)
+
+
+def _tokenizer(directory: Path, config: SparseEncoderConfig) -> TextEncoder:
     tokenizer = TextEncoder.load(directory, config.max_position_embeddings)
     if tokenizer.vocabulary_size > config.vocab_size:
         raise EngineError(
             f"{directory / TOKENIZER_FILE} has {tokenizer.vocabulary_size} pieces and the model "
             f"{config.vocab_size}; the files are of different checkpoints"
         )
-    model = Model(
-        name=config.checkpoint_name, version=config.checkpoint_version, digest=digest(directory)
-    )
-    network = _build(directory, config)
-    network.to(dtype or (torch.bfloat16 if has_fast_bfloat16() else torch.float32))
-    return SparseEngine(network, tokenizer, model)
+    return tokenizer
+
+
+def find_directory(path_or_name: str | Path) -> Path:
+    """Return the directory of a model: of a checkpoint that comes with the package, or the path.
+
+    Raises:
+        ConfigurationError: There is none.
+    """
+    known = {each.parent.name: each.parent for each in CHECKPOINTS.glob(f"*/{CONFIG_FILE}")}
+    directory = known.get(str(path_or_name), Path(path_or_name))
+    if not directory.is_dir():
+        raise ConfigurationError(
+            f"model {str(path_or_name)!r} is neither a directory nor one of {sorted(known)}"
+        )
+    return directory
 
 
 def find_checkpoint(path_or_name: str | Path) -> Path:
@@ -64,17 +91,8 @@ def find_checkpoint(path_or_name: str | Path) -> Path:
     Raises:
         ConfigurationError: There is none, or a file of it is missing.
     """
-    known = {each.parent.name: each.parent for each in CHECKPOINTS.glob(f"*/{CONFIG_FILE}")}
-    directory = known.get(str(path_or_name), Path(path_or_name))
-    if not directory.is_dir():
-        raise ConfigurationError(
-            f"model {str(path_or_name)!r} is neither a directory nor one of {sorted(known)}"
-        )
-    missing = [
-        name
-        for name in (CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE)
-        if not (directory / name).is_file()
-    ]
+    directory = find_directory(path_or_name)
+    missing = [name for name in _needed(directory) if not (directory / name).is_file()]
     if missing:
         raise ConfigurationError(
             f"model directory {directory} lacks {', '.join(missing)}; a checkpoint is made by "
@@ -84,13 +102,22 @@ def find_checkpoint(path_or_name: str | Path) -> Path:
 
 
 def digest(directory: Path) -> str:
-    """Return ``sha256:`` and the digest over configuration, weights and tokenizer."""
+    """Return ``sha256:`` and the digest over configuration, weights and, of text, tokenizer."""
     total = hashlib.sha256()
-    for name in (CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE):
+    for name in FILES:
+        if not (directory / name).is_file():
+            continue
         content = (directory / name).read_bytes()
         total.update(f"{name}\0{len(content)}\0".encode())
         total.update(content)
     return f"sha256:{total.hexdigest()}"
+
+
+def _needed(directory: Path) -> list[str]:
+    """Return the names of the files that a checkpoint must have; one of images has no tokenizer."""
+    path = directory / CONFIG_FILE
+    takes_images = path.is_file() and _read_config(directory).modality == "image"
+    return FILES[:2] if takes_images else FILES
 
 
 def _read_config(directory: Path) -> SparseEncoderConfig:
@@ -113,7 +140,11 @@ def _read_config(directory: Path) -> SparseEncoderConfig:
 def _build(directory: Path, config: SparseEncoderConfig) -> SparseEncoderForSequenceClassification:
     weights = read_weights(directory, config.storage_bits)
     with torch.device("meta"):
-        network = SparseEncoderForSequenceClassification(config)
+        network = (
+            SparseEncoderForImageClassification(config)
+            if config.modality == "image"
+            else SparseEncoderForSequenceClassification(config)
+        )
     try:
         network.load_state_dict(weights, assign=True)
     except RuntimeError as error:
