@@ -1,0 +1,213 @@
+"""Products in few bits: the linear layers that take the place of torch's."""
+
+import re
+from collections.abc import Callable
+
+import structlog
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own convention
+from torch import Tensor, nn
+
+from inference.precision import Precision
+from schemas.errors import ConfigurationError
+
+log = structlog.get_logger(__name__)
+
+INT8_TOP = 127
+FP8 = torch.float8_e4m3fn
+FP8_TOP = 448.0
+LEAST_SCALE = 1e-12
+WIDENING = 2.0**120
+"""What separates a float8 whose bits stand in a bfloat16 from its value: the two exponents' biases
+are 7 and 127."""
+LAYERS = re.compile(r"\.\d+\.")
+"""In the names of whatever is repeated: a model's layers."""
+ATTENTION = re.compile(r"attn|attention|qkv", re.IGNORECASE)
+CUDA_ROWS = 17
+"""Fewest rows that CUDA multiplies in int8."""
+
+
+class Int8Linear(nn.Module):
+    """``nn.Linear`` with int8 weights, one scale per output, and one scale per row of the input.
+
+    The quantisation of LLM.int8 (Dettmers et al., 2022) without its outliers.
+    """
+
+    weight: Tensor
+    scale: Tensor
+    bias: Tensor | None
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__()
+        weight = linear.weight.detach().float()  # [N, D]
+        scale = (weight.abs().amax(dim=1) / INT8_TOP).clamp(min=LEAST_SCALE)  # [N]
+        self.in_features, self.out_features = linear.in_features, linear.out_features
+        self.register_buffer("weight", (weight / scale[:, None]).round().to(torch.int8))
+        self.register_buffer("scale", scale)
+        self.register_buffer("bias", _bias_of(linear, torch.float32))
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Transform [..., D] to [..., N] in the input's number format."""
+        rows = hidden.reshape(-1, self.in_features).float()  # [R, D]
+        step = (rows.abs().amax(dim=1, keepdim=True) / INT8_TOP).clamp(min=LEAST_SCALE)  # [R, 1]
+        levels = (rows / step).round_().to(torch.int8)
+        product = _int8_product(levels, self.weight).float().mul_(self.scale)  # [R, N]
+        out = product.mul_(step) if self.bias is None else torch.addcmul(self.bias, product, step)
+        return out.to(hidden.dtype).view(*hidden.shape[:-1], self.out_features)
+
+
+def _int8_product(rows: Tensor, weight: Tensor) -> Tensor:
+    """Multiply [R, D] with the transpose of [N, D] into 32-bit integers, [R, N]."""
+    few = CUDA_ROWS - len(rows) if rows.is_cuda else 0
+    if few > 0:
+        rows = F.pad(rows, (0, 0, 0, few))
+    product = torch._int_mm(rows, weight.T)  # noqa: SLF001 - no public name yet
+    return product[:-few] if few > 0 else product
+
+
+class StoredFloat8Linear(nn.Module):
+    """``nn.Linear`` with float8 weights that are widened to bfloat16 for each product."""
+
+    stored: Tensor
+    scale: Tensor
+    bias: Tensor | None
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__()
+        self.in_features, self.out_features = linear.in_features, linear.out_features
+        stored, scale = to_float8(linear.weight.detach())
+        self.register_buffer("stored", stored)
+        self.register_buffer("scale", scale)
+        self.register_buffer("bias", _bias_of(linear, torch.bfloat16))
+
+    @property
+    def weight(self) -> Tensor:
+        """The weights as they are multiplied, [N, D]."""
+        return widened(self.stored, self.scale)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Transform [..., D] to [..., N]."""
+        return F.linear(hidden.bfloat16(), self.weight, self.bias).to(hidden.dtype)
+
+
+class Float8Linear(StoredFloat8Linear):
+    """``nn.Linear`` whose products are float8 too, on cards that multiply it."""
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Transform [..., D] to [..., N]."""
+        rows = hidden.reshape(-1, self.in_features)
+        levels, step = to_float8(rows)
+        out = torch._scaled_mm(  # noqa: SLF001 - no public name yet
+            levels,
+            self.stored.T,
+            scale_a=step,
+            scale_b=self.scale.T,
+            bias=self.bias,
+            out_dtype=torch.bfloat16,
+        )
+        return out.to(hidden.dtype).view(*hidden.shape[:-1], self.out_features)
+
+
+def _bias_of(linear: nn.Linear, kind: torch.dtype) -> Tensor | None:
+    bias: Tensor | None = linear.bias
+    return None if bias is None else bias.detach().to(kind)
+
+
+def to_float8(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Store rows in float8.
+
+    Returns:
+        The rows as float8 of the same shape, and one float32 scale per row, [..., 1].
+    """
+    scale = (rows.abs().amax(dim=-1, keepdim=True).float() / FP8_TOP).clamp(min=LEAST_SCALE)
+    return (rows.float() / scale).clamp(-FP8_TOP, FP8_TOP).to(FP8), scale
+
+
+def widened(stored: Tensor, scale: Tensor) -> Tensor:
+    """Return float8 rows times their scales in bfloat16.
+
+    Moves bits, which takes a tenth of the time of torch's conversion on a CPU. The few values below
+    2**-6 of a scale, 1/28,672 of the row's largest, may become 0.
+    """
+    bits = stored.view(torch.int8).to(torch.int16)  # the sign fills the upper byte
+    moved = bits.bitwise_left_shift_(4).bitwise_and_(~0x7800)
+    return moved.view(torch.bfloat16) * (scale * WIDENING).to(torch.bfloat16)
+
+
+def multiplies_float8(device: torch.device) -> bool:
+    """Say whether a device multiplies float8: NVIDIA's from Ada and Hopper on."""
+    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 9)
+
+
+def convert(network: nn.Module, precision: Precision, device: torch.device) -> nn.Module:
+    """Bring a network into a precision and onto a device.
+
+    The products of its layers are the ``nn.Linear`` in whatever it repeats; those whose name speaks
+    of attention are attention's, the others are feed-forward.
+
+    Args:
+        network: In float32, in evaluation mode; changed in place.
+        precision: What to make of it.
+        device: Where it is to run.
+
+    Raises:
+        ConfigurationError: It has no products that a precision in few bits could change.
+    """
+    make: Callable[[nn.Linear], nn.Module]
+    match precision:
+        case Precision.FP32 | Precision.BF16:
+            make = nn.Identity
+            chosen = []
+        case Precision.INT8 | Precision.BF16_INT8:
+            make = Int8Linear
+            mixed = precision is Precision.BF16_INT8
+            chosen = [
+                name for name in layer_products(network) if not (mixed and ATTENTION.search(name))
+            ]
+        case Precision.BF16_FP8:
+            in_hardware = multiplies_float8(device)
+            make = Float8Linear if in_hardware else StoredFloat8Linear
+            chosen = layer_products(network)
+            tell_float8(device, in_hardware=in_hardware)
+    if not chosen and make is not nn.Identity:
+        raise ConfigurationError(
+            f"precision {precision}: this model's layers hold no products that could be stored in "
+            "few bits; choose fp32 or bf16"
+        )
+    products = {name: make(network.get_submodule(name)) for name in chosen}  # type: ignore[arg-type]
+    for name in chosen:
+        _replace(network, name, nn.Identity())
+    kind = torch.float32 if precision in {Precision.FP32, Precision.INT8} else torch.bfloat16
+    network.to(device=device, dtype=kind)
+    for name, product in products.items():
+        _replace(network, name, product.to(device))
+    return network.eval().requires_grad_(requires_grad=False)
+
+
+def tell_float8(device: torch.device, *, in_hardware: bool) -> None:
+    """Log what becomes of float8 on a device."""
+    if in_hardware:
+        log.info("float8", products="float8", device=str(device))
+    else:
+        log.info(
+            "float8",
+            products="bfloat16",
+            device=str(device),
+            reason="this device multiplies no float8: weights are stored in it and widened to "
+            "bfloat16 as they are used, which halves their memory and costs time; "
+            "precision bf16 is quicker",
+        )
+
+
+def layer_products(network: nn.Module) -> list[str]:
+    """Return the names of the linear layers within a network's repeated layers."""
+    return [
+        name
+        for name, module in network.named_modules()
+        if isinstance(module, nn.Linear) and LAYERS.search(f"{name}.")
+    ]
+
+
+def _replace(network: nn.Module, name: str, module: nn.Module) -> None:
+    parent, _, last = name.rpartition(".")
+    setattr(network.get_submodule(parent), last, module)
