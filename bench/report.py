@@ -5,7 +5,7 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +41,10 @@ class Figures(msgspec.Struct, kw_only=True):
     outcomes: dict[str, list[Outcome]]
 
 
-def facts() -> dict[str, Any]:
-    """Return what the figures depend on: machine and versions."""
+def facts(packages: Sequence[str] = PACKAGES) -> dict[str, Any]:
+    """Return what the figures depend on: machine and versions of packages."""
     versions = {}
-    for name in PACKAGES:
+    for name in packages:
         try:
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
