@@ -96,7 +96,7 @@ def find_checkpoint(path_or_name: str | Path) -> Path:
     if missing:
         raise ConfigurationError(
             f"model directory {directory} lacks {', '.join(missing)}; a checkpoint is made by "
-            "python -m inference.training"
+            "headrace train"
         )
     return directory
 

@@ -8,7 +8,16 @@ import click
 
 from schemas.errors import HeadraceError
 
-COMMANDS = ("broker", "demo", "replay", "run", "tail", "topics", "version")
+COMMANDS = (
+    "broker",
+    "demo",
+    "replay",
+    "run",
+    "tail",
+    "topics",
+    "train",
+    "version",
+)
 
 
 class LazyGroup(click.Group):

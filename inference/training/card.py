@@ -1,191 +1,212 @@
 """The model card: what a checkpoint was made from and what it measures."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-import torch
+import orjson
 
-from inference.model import SparseEncoderForSequenceClassification
-from inference.processor import processor_name
-from inference.training.data import TokenSet
-from inference.training.evaluate import Quality, Walk, all_exits, quality, walk
+from inference.model import SparseEncoderConfig
+from inference.training.figures import FIGURES_FILE, Facts, figures, load_model
+from inference.training.front_matter import front_matter
 from inference.training.progress import Report
-from inference.training.settings import TrainingSettings
-from inference.training.teacher import TEACHER, TEACHER_LICENCE
+from inference.training.reliability import Bin, diagram, table
 
 CARD_FILE = "README.md"
+DIAGRAM_FILE = "reliability.svg"
+MOST_ROWS = 20
+"""Classes up to which all are listed; of more, only the worst."""
+WORST = 10
+OUT_OF_SCOPE = ("oos", "out_of_scope", "out-of-scope")
+"""Labels that stand for whatever is none of the others; always listed."""
+NAMED_LABELS = 20
 
 
-@dataclass(frozen=True, kw_only=True)
-class Facts:
-    """What the files of a checkpoint do not say themselves.
-
-    Attributes:
-        settings: What it was trained with.
-        seconds: Time it took.
-        texts: Texts learned from, held out, and tested on.
-        teacher: The dense teacher's quality on the test texts.
-    """
-
-    settings: TrainingSettings
-    seconds: float
-    texts: tuple[int, int, int]
-    teacher: Quality
-
-
-@dataclass(frozen=True)
-class Rung:
-    """One effort, measured."""
-
-    name: str
-    experts: int
-    walk: Walk
-    quality: Quality
-
-
-def write_card(directory: Path, facts: Facts, test: TokenSet, report: Report) -> None:
-    """Measure a checkpoint as it lies on disk and write its card.
+def write_card(directory: Path, facts: Facts, report: Report) -> None:
+    """Measure a checkpoint as it lies on disk and write card, figures and diagram beside it.
 
     Args:
         directory: The checkpoint.
         facts: What it was made from.
-        test: Test texts, tokenised for it.
-        report: Takes a line per effort.
+        report: Takes a line per effort, and one for the teacher.
     """
-    model = SparseEncoderForSequenceClassification.from_pretrained(directory).eval()
-    rungs = list(measure(model, test))
-    for rung in rungs:
-        share = rung.walk.active_share(model.config, rung.experts)
+    model = load_model(directory)
+    found = figures(model, facts)
+    for name, effort in found["efforts"].items():
         report(
-            f"{rung.name}: accuracy {rung.quality.accuracy:.4f}, "
-            f"macro-F1 {rung.quality.macro_f1:.4f}, active share {share:.1%}"
+            f"{name}: accuracy {effort['accuracy']:.4f}, macro-F1 {effort['macro_f1']:.4f}, "
+            f"active share {effort['active_share']:.1%}, work {effort['work']:.1%}"
         )
+    teacher = found["teacher"]
+    report(f"teacher: accuracy {teacher['accuracy']:.4f}, macro-F1 {teacher['macro_f1']:.4f}")
+    bins = [Bin(**each) for each in found["reliability"]]
     parts = [
-        _heading(model, facts),
-        _results(model, facts, rungs),
-        _per_class(model, rungs[0].quality),
-        _per_exit(model, test, rungs[0]),
-        _making(facts),
+        front_matter(found, facts),
+        _heading(model.config, facts),
+        _results(found),
+        _calibration(found, bins),
+        _per_class(found),
+        _per_exit(found),
+        _making(found, facts),
     ]
     (directory / CARD_FILE).write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    written = orjson.dumps(found, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    (directory / FIGURES_FILE).write_bytes(written)
+    caption = f"Calibration of {_escaped(found['name'])} on test {_things(found)}"
+    (directory / DIAGRAM_FILE).write_text(diagram(bins, caption), encoding="utf-8")
 
 
-def measure(model: SparseEncoderForSequenceClassification, test: TokenSet) -> Iterator[Rung]:
-    """Measure every effort of a model on a test set."""
-    config = model.config
-    for effort in config.efforts:
-        experts = effort["experts"] or config.experts_per_token
-        threshold = effort["exit_threshold"]
-        thresholds = config.exit_thresholds
-        if threshold is not None:
-            thresholds = [threshold] * len(thresholds)
-        gone = walk(all_exits(model, test, experts), test, thresholds)
-        yield Rung(effort["name"], experts, gone, quality(gone.scores, test.targets))
+def _things(found: dict[str, Any]) -> str:
+    return "images" if found["modality"] == "image" else "texts"
 
 
-def _heading(model: SparseEncoderForSequenceClassification, facts: Facts) -> str:
-    config = model.config
-    learned, held, tested = facts.texts
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;")
+
+
+def _heading(config: SparseEncoderConfig, facts: Facts) -> str:
+    learned, held, tested = facts.made.counts
+    is_image = config.modality == "image"
+    things = "images" if is_image else "texts"
     shape = (
         f"{config.num_hidden_layers} layers of width {config.hidden_size}, "
         f"{config.num_experts} experts per layer of which {config.experts_per_token} run for a "
         f"token, an exit after every layer"
     )
+    taken = (
+        f"Images are taken at {config.image_height} x {config.image_width} pixels, in "
+        f"{'grey' if config.image_channels == 1 else 'colour'}."
+        if is_image
+        else f"{config.vocab_size} word pieces, at most {config.max_position_embeddings} tokens a "
+        "text."
+    )
+    labels = ", ".join(config.labels[:NAMED_LABELS])
+    more = len(config.labels) - NAMED_LABELS
+    labels += f" and {more} more" if more > 0 else ""
     return f"""# {config.checkpoint_name} {config.checkpoint_version}
 
-A sparse text classifier: {shape}. Labels: {", ".join(config.labels)}.
-{config.vocab_size} word pieces, at most {config.max_position_embeddings} tokens a text.
+A sparse {"image" if is_image else "text"} classifier: {shape}.
+Labels: {labels}.
+{taken}
 
-Learned from {learned} texts; temperatures and exit thresholds were set on {held} held-out texts of
-the same file; all figures below are of {tested} test texts that neither saw."""
+Learned from {learned} {things}; temperatures and exit thresholds were set on {held} held-out
+{things}; all figures below are of {tested} test {things} that neither saw. `{FIGURES_FILE}` has
+them all."""
 
 
-def _results(model: SparseEncoderForSequenceClassification, facts: Facts, rungs: list[Rung]) -> str:
+def _results(found: dict[str, Any]) -> str:
     rows = [
-        "## Results on the test texts",
+        f"## Results on the test {_things(found)}",
         "",
         (
             "| effort | experts | exit from | accuracy | macro-F1 | ECE "
-            "| mean layers | active share | work |"
+            "| mean layers | active share | multiply-adds | work |"
         ),
-        "|---|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for rung, effort in zip(rungs, model.config.efforts, strict=True):
-        threshold = effort["exit_threshold"]
-        start = model.config.exit_thresholds[0] if threshold is None else threshold
-        rows.append(
-            f"| {rung.name} | {rung.experts} | {start:.2f} | {rung.quality.accuracy:.4f} "
-            f"| {rung.quality.macro_f1:.4f} | {rung.quality.ece:.4f} "
-            f"| {rung.walk.layers.float().mean():.2f} "
-            f"| {rung.walk.active_share(model.config, rung.experts):.1%} "
-            f"| {rung.walk.work(model.config, rung.experts):.1%} |"
-        )
-    dense = facts.teacher
-    rows.append(
-        f"| dense teacher | all | - | {dense.accuracy:.4f} | {dense.macro_f1:.4f} "
-        f"| {dense.ece:.4f} | - | - | - |"
-    )
     rows += [
+        f"| {name} | {each['experts']} | {each['exit_threshold']:.2f} | {each['accuracy']:.4f} "
+        f"| {each['macro_f1']:.4f} | {each['ece']:.4f} | {each['mean_layers']:.2f} "
+        f"| {each['active_share']:.1%} | {_millions(each['multiply_adds'])} | {each['work']:.1%} |"
+        for name, each in found["efforts"].items()
+    ]
+    dense = found["teacher"]
+    rows += [
+        (
+            f"| dense teacher | all | - | {dense['accuracy']:.4f} | {dense['macro_f1']:.4f} "
+            f"| {dense['ece']:.4f} | - | - | {_millions(dense['multiply_adds'])} | 100.0% |"
+        ),
         "",
         (
-            "Exit from: confidence from which a text leaves before the last layer. Active share: "
-            "mean over texts of the share of the encoder's parameters (embeddings apart) that each "
-            "token met. Work: the same, counted over tokens. ECE: expected calibration error, "
-            "15 bins."
+            "Exit from: confidence from which an event leaves before the last layer. Active share: "
+            "share of the encoder's parameters (embeddings apart) that an event's tokens met, mean "
+            "over events. Multiply-adds: per event, embeddings apart, mean; work is that against "
+            "the dense teacher's. ECE: expected calibration error, 15 bins."
         ),
     ]
     return "\n".join(rows)
 
 
-def _per_class(model: SparseEncoderForSequenceClassification, full: Quality) -> str:
-    rows = [
-        "## Per class, at full effort",
-        "",
-        "| label | precision | recall | F1 |",
-        "|---|---|---|---|",
-    ]
+def _calibration(found: dict[str, Any], bins: Sequence[Bin]) -> str:
+    full = next(iter(found["efforts"].values()))
+    return f"""## Calibration, at full effort
+
+Expected calibration error {full["ece"]:.4f}, Brier score {full["brier"]:.4f}, negative
+log-likelihood {full["nll"]:.4f}.
+
+![Share of right answers by confidence]({DIAGRAM_FILE})
+
+{table(bins)}"""
+
+
+def _per_class(found: dict[str, Any]) -> str:
+    every = found["per_class"]
+    title, shown = "## Per class, at full effort", every
+    if len(every) > MOST_ROWS:
+        title = f"## The {WORST} worst of {len(every)} classes, at full effort"
+        shown = sorted(every, key=lambda row: row["f1"])[:WORST]
+        shown += [row for row in every if row["label"].lower() in OUT_OF_SCOPE and row not in shown]
+    rows = [title, "", "| label | precision | recall | F1 | examples |", "|---|---|---|---|---|"]
     rows += [
-        f"| {label} | {precision:.3f} | {recall:.3f} | {f1:.3f} |"
-        for label, (precision, recall, f1) in zip(model.config.labels, full.per_class, strict=True)
+        f"| {_cell(row['label'])} | {row['precision']:.3f} | {row['recall']:.3f} "
+        f"| {row['f1']:.3f} | {row['examples']} |"
+        for row in shown
+    ]
+    if found["confusions"]:
+        rows += ["", "Most often taken for something else:", ""]
+        rows += ["| true | answer | times |", "|---|---|---|"]
+    rows += [
+        f"| {_cell(each['true'])} | {_cell(each['answer'])} | {each['count']} |"
+        for each in found["confusions"][:WORST]
     ]
     return "\n".join(rows)
 
 
-def _per_exit(model: SparseEncoderForSequenceClassification, test: TokenSet, full: Rung) -> str:
+def _per_exit(found: dict[str, Any]) -> str:
     rows = [
         "## Per exit, at full effort",
         "",
         (
-            "| exit after layer | texts that leave here | their accuracy "
+            "| exit after layer | events that leave here | their accuracy "
             "| accuracy if all left here | temperature |"
         ),
         "|---|---|---|---|---|",
     ]
-    right = full.walk.scores.argmax(dim=1) == test.targets
-    exits = all_exits(model, test, full.experts).argmax(dim=2) == test.targets  # [N, M]
-    for number, temperature in enumerate(model.config.exit_temperatures):
-        here = full.walk.layers == number + 1
-        own = f"{right[here].float().mean():.4f}" if here.any() else "-"
-        rows.append(
-            f"| {number + 1} | {here.float().mean():.1%} | {own} "
-            f"| {exits[number].float().mean():.4f} | {temperature} |"
-        )
+    for each in found["exits"]:
+        own = each["accuracy_of_these"]
+        cells = [
+            str(each["layer"]),
+            f"{each['leave_here']:.1%}",
+            "-" if own is None else f"{own:.4f}",
+            f"{each['accuracy_of_all']:.4f}",
+            str(each["temperature"]),
+        ]
+        rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
 
 
-def _making(facts: Facts) -> str:
-    settings = facts.settings
-    cited = f"{settings.data_notice}\n\n" if settings.data_notice else ""
+def _making(found: dict[str, Any], facts: Facts) -> str:
+    settings, teacher = facts.settings, facts.made.teacher
+    said = [settings.data_notice]
+    if settings.data_licence:
+        said.append(f"Licence of the data: {settings.data_licence}.")
+    cited = "".join(f"{each}\n\n" for each in said if each)
     return f"""## How it was made
 
-{cited}Teacher: [{TEACHER}](https://huggingface.co/{TEACHER}),
-{TEACHER_LICENCE}; fine-tuned on the texts, its feed-forward neurons cut into experts, then
-distilled. The token embedding is the teacher's own.
+{cited}Teacher: [{teacher.name}]({teacher.source}),
+{teacher.licence}; {facts.made.sentences}
 
 ```
 {settings.command()}
 ```
 
-Seed {settings.seed}, {settings.threads} threads of {processor_name()}, torch {torch.__version__},
+Seed {settings.seed}, {facts.threads} threads of {found["cpu"]}, torch {found["torch"]},
 {facts.seconds / 60:.0f} minutes."""
+
+
+def _millions(count: float) -> str:
+    return f"{count / 1e6:,.1f} M"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")

@@ -1,13 +1,11 @@
-"""Labelled text from JSONL files, checked line by line, and batches made of it."""
+"""Labelled texts, and batches made of them."""
 
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-import orjson
 import torch
 from torch import Tensor
 
@@ -29,86 +27,42 @@ class Example:
     label: str
 
 
-def read_examples(path: Path, *, text_field: str, label_field: str) -> list[Example]:
-    """Read a JSONL file of labelled texts; blank lines are skipped.
-
-    Raises:
-        ConfigurationError: The file, a line or a field cannot be used; names the line.
-    """
-    try:
-        lines = path.read_bytes().splitlines()
-    except OSError as error:
-        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from error
-    examples = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        where = f"{path}, line {number}"
-        try:
-            row = orjson.loads(line)
-        except orjson.JSONDecodeError as error:
-            raise ConfigurationError(f"{where}: is not JSON ({error})") from error
-        if not isinstance(row, dict):
-            raise ConfigurationError(f"{where}: must be a JSON object, got {line[:60]!r}")
-        text = _field(row, text_field, where, flag="--text-field")
-        examples.append(Example(text, _field(row, label_field, where, flag="--label-field")))
-    if not examples:
-        raise ConfigurationError(f"{path}: holds no examples")
-    return examples
-
-
-def _field(row: dict[str, Any], name: str, where: str, *, flag: str) -> str:
-    """Return a field as text; labels may also be integers or booleans."""
-    if name not in row:
-        raise ConfigurationError(
-            f"{where}: has no field {name!r} but {sorted(row)}; name the right one with {flag}"
-        )
-    value = row[name]
-    if isinstance(value, int) and flag == "--label-field":
-        return str(value)
-    if not isinstance(value, str) or not value.strip():
-        raise ConfigurationError(f"{where}: field {name!r} must be non-empty text, got {value!r}")
-    return value
-
-
-def check_labels(train: Sequence[Example], test: Sequence[Example]) -> tuple[str, ...]:
+def check_labels(examples: Sequence[Example], *, least: int = LEAST_PER_LABEL) -> tuple[str, ...]:
     """Return the labels, sorted.
 
+    Args:
+        examples: What is learned from, and what is to be split off it.
+        least: Examples that each label needs.
+
     Raises:
-        ConfigurationError: There are fewer than two, one is too rare, or the test set has others.
+        ConfigurationError: There are fewer than two labels, or one is too rare.
     """
-    counts = Counter(example.label for example in train)
+    counts = Counter(example.label for example in examples)
     labels = tuple(sorted(counts))
     if len(labels) < 2:  # noqa: PLR2004 - one class leaves nothing to learn
         raise ConfigurationError(
             f"the training data has one label only, {labels[0]!r}; at least two are needed"
         )
-    rare = {label: count for label, count in counts.items() if count < LEAST_PER_LABEL}
+    rare = {label: counts[label] for label in labels if counts[label] < least}
     if rare:
         raise ConfigurationError(
-            f"labels with fewer than {LEAST_PER_LABEL} training examples: {rare}; "
-            "add examples or leave these labels out"
-        )
-    unknown = sorted({example.label for example in test} - set(labels))
-    if unknown:
-        raise ConfigurationError(
-            f"the test data has labels that the training data lacks: {unknown[:10]}"
+            f"labels with fewer than {least} training examples: {rare}; "
+            "add examples, or leave these labels out or join them into one"
         )
     return labels
 
 
-def check_apart(train: Sequence[Example], test: Sequence[Example]) -> None:
-    """Make sure that no test text is learned from.
+def check_known(train: Sequence[Example], other: Sequence[Example], what: str) -> None:
+    """Make sure that a part has no labels that the training part lacks.
 
     Raises:
-        ConfigurationError: Some text is in both.
+        ConfigurationError: It has; names some of them.
     """
-    known = {example.text for example in train}
-    both = [example.text for example in test if example.text in known]
-    if both:
+    unknown = sorted({each.label for each in other} - {each.label for each in train})
+    if unknown:
         raise ConfigurationError(
-            f"{len(both)} of {len(test)} test texts are training texts too, the first "
-            f"{both[0][:60]!r}; leave them out of one file, else the figures say nothing"
+            f"the {what} data has {len(unknown)} labels that the training data lacks: "
+            f"{unknown[:10]}; add training examples of them, or leave them out of it"
         )
 
 

@@ -80,11 +80,11 @@ class State:
     """Where a training loop stands after its last whole epoch.
 
     Args:
-        store: Where it is kept.
+        path: The file that it is kept in; ``None`` keeps nothing.
     """
 
-    def __init__(self, store: Store | None = None) -> None:
-        self._store = store or Store()
+    def __init__(self, path: Path | None = None) -> None:
+        self._store = Store(path)
 
     def load(
         self, model: nn.Module, optimiser: Optimizer, pace: LRScheduler, generators: Generators

@@ -12,9 +12,11 @@ from safetensors import safe_open
 from inference.checkpoint import CHECKPOINTS, load_engine
 from inference.engine import Engine, Prediction
 from inference.model import SparseEncoderConfig
-from inference.training.__main__ import main
 from inference.training.evaluate import Quality, quality
+from inference.training.settings import TrainingSettings
+from inference.training.text_recipe import TextRecipe
 from schemas.events import NewsEvent
+from streams.commands.train import command
 
 pytestmark = pytest.mark.quality
 
@@ -68,15 +70,17 @@ def _row(effort: str) -> dict[str, float]:
     (head,) = (row for row in rows if row[0] == "effort")
     (cells,) = (row for row in rows if row[0] == effort)
     return {
-        name: float(cell.rstrip("%")) / (100 if cell.endswith("%") else 1)
+        name: float(cell.rstrip("% M")) / (100 if cell.endswith("%") else 1)
         for name, cell in zip(head[1:], cells[1:], strict=True)
     }
 
 
 def test_it_is_small_and_can_run_no_code():
-    """At most 12 MB in four files; weights are safetensors, the rest is text."""
+    """At most 12 MB; weights are safetensors, the rest is text."""
     files = {path.name: path.stat().st_size for path in DIRECTORY.rglob("*") if path.is_file()}
-    assert files.keys() == {"README.md", "config.json", "model.safetensors", "tokenizer.json"}
+    described = {"README.md", "evaluation.json", "reliability.svg"}
+    needed = {"config.json", "model.safetensors", "tokenizer.json"}
+    assert needed | {"README.md"} <= files.keys() <= needed | described
     assert sum(files.values()) <= 12_000_000
     for name in files.keys() - {"model.safetensors"}:
         (DIRECTORY / name).read_text(encoding="utf-8")
@@ -129,7 +133,8 @@ def test_its_routers_use_every_expert():
 
 def test_its_card_names_data_licences_and_shape():
     """What one has to know before using it."""
-    assert CARD.startswith(f"# {CONFIG['checkpoint_name']} {CONFIG['checkpoint_version']}\n")
+    title = f"# {CONFIG['checkpoint_name']} {CONFIG['checkpoint_version']}"
+    assert title in CARD.splitlines()
     assert "Data: SEntFiN 1.0" in CARD
     assert "MIT licence" in CARD
     assert re.search(r"all-MiniLM-L6-v2\),\nApache-2\.0", CARD)
@@ -139,17 +144,17 @@ def test_its_card_names_data_licences_and_shape():
 
 def test_the_command_in_its_card_can_be_run():
     """The program takes it as it stands and would make this shape, with the same notice."""
-    command = CARD.split("```\n")[1].replace("\\\n", "")
-    words = shlex.split(command)
-    assert words[:3] == ["python", "-m", "inference.training"]
-    options = main.make_context("training", words[3:]).params
-    assert f"{options['data_notice']}\n\nTeacher: " in CARD
-    assert options["out"].name == CONFIG["checkpoint_name"]
-    assert options["layers"] == CONFIG["num_hidden_layers"]
-    assert options["experts"] == CONFIG["num_experts"]
-    assert options["experts_per_token"] == CONFIG["experts_per_token"]
-    assert options["max_tokens"] == CONFIG["max_position_embeddings"]
-    assert options["vocabulary"] == CONFIG["vocab_size"]
+    words = shlex.split(CARD.split("```\n")[1].replace("\\\n", ""))
+    assert words[:2] == ["headrace", "train"]
+    settings = TrainingSettings(**command.make_context("train", words[2:]).params)
+    recipe = settings.chosen(TextRecipe)
+    assert f"{settings.data_notice}\n\n" in CARD
+    assert settings.out.name == CONFIG["checkpoint_name"]
+    assert recipe.layers == CONFIG["num_hidden_layers"]
+    assert recipe.experts == CONFIG["num_experts"]
+    assert recipe.experts_per_token == CONFIG["experts_per_token"]
+    assert settings.max_tokens == CONFIG["max_position_embeddings"]
+    assert settings.vocabulary == CONFIG["vocab_size"]
 
 
 def test_its_card_and_its_ladder_agree():

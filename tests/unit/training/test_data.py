@@ -1,7 +1,6 @@
-"""Labelled text: read line by line, refused by line and field, split and batched."""
+"""Labelled texts: their labels checked, split and batched."""
 
 from collections import Counter
-from pathlib import Path
 
 import pytest
 import torch
@@ -9,109 +8,43 @@ import torch
 from inference.training.data import (
     Example,
     TokenSet,
-    check_apart,
+    check_known,
     check_labels,
     hold_out,
-    read_examples,
 )
 from schemas.errors import ConfigurationError
-
-
-def _read(path: Path) -> list[Example]:
-    return read_examples(path, text_field="text", label_field="label")
 
 
 def _examples(**counts: int) -> list[Example]:
     return [Example(f"{label} {n}", label) for label, count in counts.items() for n in range(count)]
 
 
-def test_a_file_is_read_in_order(tmp_path: Path):
-    """Blank lines and other fields are passed over; labels may be numbers or booleans."""
-    path = tmp_path / "data.jsonl"
-    path.write_bytes(
-        b'{"text": "one", "label": "up", "id": 1}\n\n  \r\n{"label": 2, "text": "two"}\r\n'
-        b'{"text": "three", "label": true}'
-    )
-    assert _read(path) == [Example("one", "up"), Example("two", "2"), Example("three", "True")]
-
-
-def test_fields_go_by_the_names_that_were_given(tmp_path: Path):
-    """As ``--text-field`` and ``--label-field`` say."""
-    path = tmp_path / "data.jsonl"
-    path.write_bytes(b'{"headline": "one", "topic": "port", "text": 3}\n')
-    assert read_examples(path, text_field="headline", label_field="topic") == [
-        Example("one", "port")
-    ]
-
-
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        (b"{", "line 3: is not JSON"),
-        (b"\xff", "line 3: is not JSON"),
-        (b"[1]", r"line 3: must be a JSON object, got b'\[1\]'"),
-        (b'{"label": "up"}', r"line 3: has no field 'text' but \['label'\]; .* --text-field"),
-        (b'{"text": "x", "sent": "up"}', r"no field 'label' but \['sent', 'text'\]; .*--label-f"),
-        (b'{"text": "", "label": "up"}', "line 3: field 'text' must be non-empty text, got ''"),
-        (b'{"text": " \\n", "label": "up"}', "line 3: field 'text' must be non-empty text"),
-        (b'{"text": 5, "label": "up"}', "line 3: field 'text' must be non-empty text, got 5"),
-        (b'{"text": "x", "label": null}', "line 3: field 'label' must be .*, got None"),
-        (b'{"text": "x", "label": 1.5}', "line 3: field 'label' must be .*, got 1.5"),
-        (b'{"text": "x", "label": ["up"]}', "line 3: field 'label' must be"),
-    ],
-)
-def test_a_bad_line_is_named_with_its_field(tmp_path: Path, line: bytes, message: str):
-    """Counted from 1 with blank lines, as an editor counts."""
-    path = tmp_path / "data.jsonl"
-    path.write_bytes(b'{"text": "fine", "label": "up"}\n\n' + line + b"\n")
-    with pytest.raises(ConfigurationError, match=message) as caught:
-        _read(path)
-    assert f"{path}, line 3: " in str(caught.value)
-
-
-def test_a_file_without_examples_is_refused(tmp_path: Path):
-    """Nothing, or only blank lines."""
-    path = tmp_path / "data.jsonl"
-    path.write_bytes(b"\n \n")
-    with pytest.raises(ConfigurationError, match=r"data\.jsonl: holds no examples"):
-        _read(path)
-
-
-def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path):
-    """Missing, or a directory."""
-    with pytest.raises(ConfigurationError, match=r"none\.jsonl: cannot be read: No such file"):
-        _read(tmp_path / "none.jsonl")
-    with pytest.raises(ConfigurationError, match="cannot be read: Is a directory"):
-        _read(tmp_path)
-
-
 def test_labels_are_sorted():
     """Their order is that of the scores, so it may not depend on the data's."""
-    assert check_labels(_examples(up=4, down=5, flat=4), _examples(up=1)) == ("down", "flat", "up")
+    assert check_labels(_examples(up=4, down=5, flat=4)) == ("down", "flat", "up")
 
 
 @pytest.mark.parametrize(
-    ("train", "test", "message"),
+    ("counts", "least", "message"),
     [
-        ({"up": 9}, {"up": 1}, "has one label only, 'up'; at least two are needed"),
-        ({"up": 9, "down": 3}, {"up": 1}, r"fewer than 4 training examples: \{'down': 3\}"),
-        ({"up": 9, "down": 9}, {"flat": 1, "up": 1}, r"training data lacks: \['flat'\]"),
+        ({"up": 9}, 4, "has one label only, 'up'; at least two are needed"),
+        ({"up": 9, "down": 3}, 4, r"fewer than 4 training examples: \{'down': 3\}"),
+        ({"up": 5, "down": 4, "a": 1}, 5, r"fewer than 5 training examples: \{'a': 1, 'down': 4\}"),
     ],
 )
 def test_labels_that_cannot_be_learned_are_refused(
-    train: dict[str, int], test: dict[str, int], message: str
+    counts: dict[str, int], least: int, message: str
 ):
-    """One alone, one too rare, or one that is only tested."""
+    """One alone, or some that are too rare; all of these are named."""
     with pytest.raises(ConfigurationError, match=message):
-        check_labels(_examples(**train), _examples(**test))
+        check_labels(_examples(**counts), least=least)
 
 
-def test_a_test_text_that_is_learned_from_is_refused():
-    """The card says that no figure is of a text that was learned from; this holds it to that."""
-    train, test = _examples(up=5, down=5), [Example("new", "up"), Example("up 3", "down")]
-    check_apart(train, test[:1])
-    with pytest.raises(ConfigurationError, match=r"1 of 2 test texts are training .* 'up 3'"):
-        check_apart(train, test)
+def test_labels_that_are_tested_alone_are_refused():
+    """They could never be answered; which part has them is said."""
+    check_known(_examples(up=1, down=1), _examples(up=1), "test")
+    with pytest.raises(ConfigurationError, match=r"the test data has 1 labels .*: \['flat'\]"):
+        check_known(_examples(up=1, down=1), _examples(flat=1, up=1), "test")
 
 
 def test_every_label_is_held_out_in_its_share():

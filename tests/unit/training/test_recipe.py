@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -9,13 +10,20 @@ from pathlib import Path
 
 import orjson
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from inference.checkpoint import load_engine
-from inference.training.__main__ import main
 from inference.training.teacher import teacher_directory
+from inference.training.text_recipe import (
+    STUDENT_EPOCHS,
+    STUDENT_STEPS,
+    TEACHER_EPOCHS,
+    TEACHER_STEPS,
+    epochs_for,
+)
 from schemas.errors import ConfigurationError
 from schemas.events import NewsEvent
+from streams.cli import cli
 
 ROOT = Path(__file__).parents[3]
 PHRASES = {
@@ -64,12 +72,12 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     directory = tmp_path_factory.mktemp("training")
     data = _write(directory / "train.jsonl", _rows(LEARNED))
     test = _write(directory / "test.jsonl", _rows(TESTED))
-    options = {"--data": data, "--test": test, "--out": directory / "moods"} | TINY
+    options = {"--test": test, "--out": directory / "moods"} | TINY
     words = [str(word) for pair in options.items() for word in pair]
     run = subprocess.run(
-        [sys.executable, "-m", "inference.training", *words],
+        [sys.executable, "-m", "streams.cli", "train", str(data), *words],
         cwd=directory,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"},
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,
@@ -83,8 +91,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 def test_a_checkpoint_is_its_files_and_a_card(trained: tuple[Path, str]):
     """Nothing else, and nothing that could run code."""
     directory, _ = trained
-    names = {"README.md", "config.json", "model.safetensors", "tokenizer.json"}
+    described = {"README.md", "evaluation.json", "reliability.svg"}
+    names = {"config.json", "model.safetensors", "tokenizer.json"} | described
     assert {path.name for path in directory.iterdir()} == names
+    assert all(path.stat().st_mode & 0o444 == 0o444 for path in directory.iterdir())
 
 
 def test_what_was_trained_classifies(trained: tuple[Path, str]):
@@ -119,23 +129,27 @@ def test_progress_is_told_and_the_card_written(trained: tuple[Path, str]):
     """Counts, one line per round, one per effort."""
     directory, printed = trained
     card = (directory / "README.md").read_text(encoding="utf-8")
-    assert "data: 36 to train, 24 to test, labels bad, good" in printed
+    assert "data: 28 to train, 8 to calibrate, 24 to test, labels bad, good" in printed
     assert "teacher: epoch 2/2, loss" in printed
     assert "student: epoch 6/6, loss" in printed
     assert "full: accuracy" in printed
     assert "Learned from 28 texts" in card
-    assert "on 8 held-out texts" in card
+    assert "on 8 held-out\ntexts" in card
     assert "Data: made up; no licence." in card
 
 
 @pytest.fixture
 def files(tmp_path: Path) -> list[str]:
-    """Return options that name good files."""
+    """Return arguments that name good files."""
     data = _write(tmp_path / "train.jsonl", _rows(LEARNED))
     test = _write(tmp_path / "test.jsonl", _rows(TESTED))
-    options = {"--data": data, "--test": test, "--out": tmp_path / "out"}
+    options = {"--test": test, "--out": tmp_path / "out", "--threads": 1}
     fields = ["--text-field", "said", "--label-field", "mood"]
-    return [*(str(word) for pair in options.items() for word in pair), *fields]
+    return [str(data), *(str(word) for pair in options.items() for word in pair), *fields]
+
+
+def _run(*words: str) -> Result:
+    return CliRunner().invoke(cli, ["train", *words])
 
 
 @pytest.mark.parametrize(
@@ -155,9 +169,9 @@ def test_a_student_that_cannot_be_cut_is_refused_before_any_training(
         teacher_directory()
     except ConfigurationError as error:
         pytest.skip(str(error))
-    result = CliRunner().invoke(main, [*files, "--threads", "1", *options])
-    assert result.exit_code == 1
-    assert message in result.output
+    result = _run(*files, *options)
+    assert isinstance(result.exception, ConfigurationError)
+    assert message in str(result.exception)
     assert "epoch" not in result.output
 
 
@@ -174,40 +188,53 @@ def test_a_student_that_cannot_be_cut_is_refused_before_any_training(
 )
 def test_an_option_out_of_its_range_is_named(files: list[str], options: list[str], message: str):
     """With the way to help."""
-    result = CliRunner().invoke(main, [*files, *options])
+    result = _run(*files, *options)
     assert result.exit_code == 2
     assert message in result.output
 
 
-@pytest.mark.parametrize("missing", ["--data", "--test", "--out"])
-def test_the_three_paths_must_be_given(files: list[str], missing: str):
+def test_data_and_a_directory_must_be_given(files: list[str]):
     """There is no guess at them."""
-    place = files.index(missing)
-    result = CliRunner().invoke(main, files[:place] + files[place + 2 :])
-    assert result.exit_code == 2
-    assert f"Missing option '{missing}'" in result.output
+    assert "Missing argument 'DATA'" in _run(*files[1:]).output
+    assert "Missing option '--out'" in _run(*files[:3], *files[5:]).output
 
 
-def test_data_that_cannot_be_read_ends_with_one_line(files: list[str], tmp_path: Path):
-    """No traceback: file, line, field and remedy."""
+def test_data_that_cannot_be_read_ends_with_file_and_remedy(files: list[str], tmp_path: Path):
+    """Before anything is made."""
     _write(tmp_path / "train.jsonl", [{"text": "no such field", "mood": "bad"}])
-    result = CliRunner().invoke(main, [*files, "--threads", "1"])
-    assert result.exit_code == 1
-    assert result.output.startswith(f"Error: {tmp_path}/train.jsonl, line 1: has no field 'said'")
-    assert not (tmp_path / "out").exists()
+    result = _run(*files)
+    assert isinstance(result.exception, ConfigurationError)
+    assert f"{tmp_path}/train.jsonl: has no column 'said' but" in str(result.exception)
 
 
-def test_the_same_file_for_both_is_refused(files: list[str], tmp_path: Path):
-    """Figures of what was learned from would flatter."""
-    files[files.index("--test") + 1] = str(tmp_path / "train.jsonl")
-    result = CliRunner().invoke(main, [*files, "--threads", "1"])
-    assert result.exit_code == 1
-    assert "36 of 36 test texts are training texts too" in result.output
+@pytest.mark.parametrize(
+    ("present", "message"),
+    [
+        (["out"], "out: cannot be written: File exists"),
+        (["out/holiday.txt", "out/more.txt"], r"out: holds other files \(holiday.txt, more.txt, …"),
+    ],
+)
+def test_an_output_that_is_something_else_is_refused(
+    files: list[str], tmp_path: Path, present: list[str], message: str
+):
+    """Before anything is read or trained."""
+    for name in present:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("in the way", encoding="utf-8")
+    (tmp_path / "train.jsonl").unlink()
+    result = _run(*files)
+    assert isinstance(result.exception, ConfigurationError)
+    assert re.search(message, str(result.exception))
 
 
-def test_an_output_that_is_a_file_is_refused(files: list[str], tmp_path: Path):
-    """Before anything is trained."""
-    (tmp_path / "out").write_text("in the way", encoding="utf-8")
-    result = CliRunner().invoke(main, [*files, "--threads", "1"])
-    assert result.exit_code == 1
-    assert "out: cannot be made: File exists" in result.output
+@pytest.mark.parametrize(
+    ("examples", "teacher", "student"),
+    [(100, 10, 25), (1_000, 10, 25), (3_000, 10, 20), (10_000, 3, 6), (100_000, 2, 3)],
+)
+def test_small_sets_are_gone_through_more_often(examples: int, teacher: int, student: int):
+    """So that there are steps enough, and not too many of them."""
+    found = [
+        epochs_for(examples, 32, steps=TEACHER_STEPS, bounds=TEACHER_EPOCHS),
+        epochs_for(examples, 32, steps=STUDENT_STEPS, bounds=STUDENT_EPOCHS),
+    ]
+    assert found == [teacher, student]

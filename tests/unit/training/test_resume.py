@@ -55,7 +55,7 @@ def test_a_loop_taken_up_again_ends_bit_for_bit_the_same(
 ):
     """Wherever it was stopped; order, dropout, moments and learning rate go on."""
     whole = _distil(texts, State(), Lines(lambda _line: None))
-    state = State(Store(tmp_path / "student.safetensors"))
+    state = State(tmp_path / "student.safetensors")
     with pytest.raises(StoppedError):
         _distil(texts, state, Impatient(last))
     torch.rand(7)  # another process has another history
@@ -70,7 +70,7 @@ def test_a_loop_taken_up_again_ends_bit_for_bit_the_same(
 
 def test_a_stage_that_is_done_is_not_run_again(texts: TokenSet, tmp_path: Path):
     """Its result is there at once."""
-    state = State(Store(tmp_path / "student.safetensors"))
+    state = State(tmp_path / "student.safetensors")
     first = _distil(texts, state, Lines(lambda _line: None))
     again = Impatient(1)
     second = _distil(texts, state, again)
@@ -100,10 +100,10 @@ def test_a_damaged_state_is_named_with_its_remedy(texts: TokenSet, tmp_path: Pat
     path.write_bytes(b"\x08\0\0\0\0\0\0\0{}")
     refused = r"student\.safetensors: cannot be resumed from \(.*\); delete it to begin"
     with pytest.raises(ConfigurationError, match=refused):
-        _distil(texts, State(Store(path)), Lines(lambda _line: None))
+        _distil(texts, State(path), Lines(lambda _line: None))
     Store(path).save({"epoch": 1, "model": {}})
     with pytest.raises(ConfigurationError, match=refused):
-        _distil(texts, State(Store(path)), Lines(lambda _line: None))
+        _distil(texts, State(path), Lines(lambda _line: None))
 
 
 def test_a_store_without_a_path_keeps_nothing():

@@ -1,0 +1,207 @@
+"""From labelled texts to a calibrated sparse model."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from inference.model import SparseEncoderConfig, SparseEncoderForSequenceClassification
+from inference.storage import bits_of, rounded
+from inference.text import TextEncoder
+from inference.training.calibrate import calibrate
+from inference.training.data import Example, TokenSet
+from inference.training.distil import Schedule, distil, fine_tune
+from inference.training.evaluate import all_exits
+from inference.training.made import Made, Teacher
+from inference.training.parts import Parts, Source, read_parts
+from inference.training.progress import Report
+from inference.training.settings import TrainingSettings
+from inference.training.split import split_teacher, student_config
+from inference.training.teacher import (
+    TEACHER,
+    TEACHER_LICENCE,
+    freeze_embedding,
+    load_teacher,
+    load_tokenizer,
+    teacher_directory,
+)
+from inference.training.vocabulary import prune
+from inference.training.workspace import Workspace, digest_of
+
+STORAGE_BITS = {"embedding": 4, "attention": 8, "experts": 4}
+TEACHER_STEPS, TEACHER_EPOCHS = 900, (2, 10)
+"""Steps that a teacher needs, as far as the fewest and the most epochs allow."""
+STUDENT_STEPS, STUDENT_EPOCHS = 1800, (3, 25)
+"""Likewise for a student."""
+MAKING = (
+    "fine-tuned on the texts, its feed-forward neurons cut into experts, then distilled. The token "
+    "embedding is the teacher's own."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextRecipe:
+    """What is chosen for texts unless the settings say otherwise; see there."""
+
+    layers: int = 6
+    experts: int = 12
+    experts_per_token: int = 2
+    batch_size: int = 32
+    teacher_rate: float = 1e-4
+    rate: float = 2e-4
+    teacher_epochs: int | None = None
+    epochs: int | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Sets:
+    """The tokenised sets: to learn from, to calibrate on, to report on."""
+
+    train: TokenSet
+    held_out: TokenSet
+    test: TokenSet
+
+
+def make_text_model(settings: TrainingSettings, report: Report) -> tuple[Made, Workspace]:
+    """Read the texts, train a teacher and its student, calibrate.
+
+    Raises:
+        ConfigurationError: The data or a setting cannot be used.
+    """
+    files = teacher_directory()
+    recipe = settings.chosen(TextRecipe)
+    parts = _read(settings, report)
+    everything = (parts.train, parts.held_out, parts.test)
+    texts = [[f"{each.label}\0{each.text}" for each in part] for part in everything]
+    work = Workspace(settings.out, settings.what_matters() | {"data_digest": digest_of(texts)})
+
+    known = [each.text for each in parts.train + parts.held_out]
+    tokenizer, pieces = prune(load_tokenizer(files), known, settings.vocabulary)
+    encoder = TextEncoder(tokenizer, settings.max_tokens)
+    sets = Sets(*(_tokenise(part, encoder, parts.labels) for part in everything))
+    teacher = load_teacher(
+        files, pieces=pieces, max_tokens=settings.max_tokens, labels=parts.labels
+    )
+    shape = student_config(
+        teacher.config,
+        layers=recipe.layers,
+        experts=recipe.experts,
+        experts_per_token=recipe.experts_per_token,
+    )
+    work.begin(report, resume=settings.resume)
+    freeze_embedding(teacher, STORAGE_BITS["embedding"])
+    schedule = _schedule(recipe, len(sets.train), student=False)
+    fine_tune(teacher, sets.train, schedule, report, state=work.state("teacher"))
+    student = _student(recipe, teacher, shape, sets, work, report)
+    _round_weights(student)
+    calibrate(student, sets.held_out, accuracy_loss=settings.accuracy_loss)
+    made = Made(
+        model=student,
+        encoder=encoder,
+        test=sets.test,
+        counts=(len(sets.train), len(sets.held_out), len(sets.test)),
+        teacher=_teacher_facts(teacher, sets.test),
+        notes=tuple(parts.notes),
+        sentences=MAKING,
+    )
+    return made, work
+
+
+def _read(settings: TrainingSettings, report: Report) -> Parts:
+    parts = read_parts(
+        Source(
+            data=settings.data,
+            test=settings.test,
+            val=settings.val,
+            text_field=settings.text_field,
+            label_field=settings.label_field,
+            test_share=settings.test_share,
+            held_out=settings.held_out,
+            keep_duplicates=settings.keep_duplicates,
+            seed=settings.seed,
+        )
+    )
+    for note in parts.notes:
+        report(note)
+    few = 12
+    more = f", … ({len(parts.labels)} in all)" if len(parts.labels) > few else ""
+    report(
+        f"data: {len(parts.train)} to train, {len(parts.held_out)} to calibrate, "
+        f"{len(parts.test)} to test, labels {', '.join(parts.labels[:few])}{more}"
+    )
+    return parts
+
+
+def epochs_for(examples: int, batch_size: int, *, steps: int, bounds: tuple[int, int]) -> int:
+    """Return how many times to go through the data.
+
+    Args:
+        examples: How many there are.
+        batch_size: Examples per step.
+        steps: Steps that are enough.
+        bounds: Fewest and most epochs: all data is to be seen, but none of it by heart.
+    """
+    least, most = bounds
+    return max(least, min(most, math.ceil(steps * batch_size / examples)))
+
+
+def _schedule(recipe: TextRecipe, examples: int, *, student: bool) -> Schedule:
+    epochs = recipe.epochs if student else recipe.teacher_epochs
+    steps, bounds = (STUDENT_STEPS, STUDENT_EPOCHS) if student else (TEACHER_STEPS, TEACHER_EPOCHS)
+    rate = recipe.rate if student else recipe.teacher_rate
+    size = recipe.batch_size
+    return Schedule(
+        epochs=epochs or epochs_for(examples, size, steps=steps, bounds=bounds),
+        rate=rate,
+        fresh_rate=(5 if student else 10) * rate,
+        batch_size=size,
+        seed=recipe.seed,
+    )
+
+
+def _student(  # noqa: PLR0917 - what the teacher's stage left
+    recipe: TextRecipe,
+    teacher: SparseEncoderForSequenceClassification,
+    shape: SparseEncoderConfig,
+    sets: Sets,
+    work: Workspace,
+    report: Report,
+) -> SparseEncoderForSequenceClassification:
+    """Split the teacher and distil it."""
+    student = split_teacher(teacher, shape, sets.train, seed=recipe.seed)
+    student.config.storage_bits = dict(STORAGE_BITS)
+    teacher_logits = all_exits(teacher, sets.train, experts=1)[-1]
+    schedule = _schedule(recipe, len(sets.train), student=True)
+    distil(student, teacher_logits, sets.train, schedule, report, state=work.state("student"))
+    return student
+
+
+def _teacher_facts(teacher: SparseEncoderForSequenceClassification, test: TokenSet) -> Teacher:
+    config = teacher.config
+    layers = config.num_hidden_layers
+    counts = [config.multiply_adds(layers, 1, tokens) for tokens in test.lengths.tolist()]
+    return Teacher(
+        name=TEACHER,
+        source=f"https://huggingface.co/{TEACHER}",
+        licence=TEACHER_LICENCE,
+        scores=all_exits(teacher, test, experts=1)[-1].softmax(dim=1),
+        multiply_adds=sum(counts) / len(counts),
+        parameters=layers * config.layer_parameters(1),
+    )
+
+
+def _tokenise(examples: Sequence[Example], encoder: TextEncoder, labels: Sequence[str]) -> TokenSet:
+    number = {label: place for place, label in enumerate(labels)}
+    targets = torch.tensor([number[example.label] for example in examples])
+    return TokenSet(encoder.encode([example.text for example in examples]), targets)
+
+
+@torch.no_grad()
+def _round_weights(model: SparseEncoderForSequenceClassification) -> None:
+    """Give weights the values that they will have once stored; figures then hold for these."""
+    for name, weight in model.named_parameters():
+        bits = bits_of(name, model.config.storage_bits)
+        if bits and not name.startswith("embedding.tokens"):  # that one is rounded since the start
+            weight.copy_(rounded(weight, bits))
