@@ -218,3 +218,11 @@ def _pace(step: int, steps: int) -> float:
     if step < warm:
         return (step + 1) / warm
     return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
+
+
+@torch.inference_mode()
+def teacher_logits(teacher: ImageTeacher, images: ImageSet, normal: Normal) -> Tensor:
+    """Return what the teacher says of images of its size, [M, C]."""
+    teacher.eval()
+    said = [teacher(normal(batch.input_ids)) for batch in images.batches(64)]
+    return torch.cat(said)
