@@ -20,7 +20,7 @@ class Quality:
 
     Attributes:
         accuracy: Share of right answers.
-        macro_f1: F1 averaged over the classes.
+        macro_f1: F1 averaged over the classes that occur or are answered.
         ece: Expected calibration error over equal bins of confidence.
         per_class: Precision, recall and F1 of each class, in order.
     """
@@ -101,5 +101,6 @@ def quality(scores: Tensor, targets: Tensor) -> Quality:
         recall = hits / max(1, (targets == number).sum().item())
         f1 = 2 * precision * recall / max(1e-9, precision + recall)
         per_class.append((precision, recall, f1))
-    macro_f1 = sum(f1 for _, _, f1 in per_class) / len(per_class)
+    seen = {*targets.tolist(), *answer.tolist()}
+    macro_f1 = sum(per_class[number][2] for number in seen) / len(seen)
     return Quality(right.float().mean().item(), macro_f1, ece, tuple(per_class))

@@ -1,6 +1,7 @@
 """The parts of a labelled text set: to learn from, to calibrate on, to test on."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -107,25 +108,28 @@ def read_parts(source: Source) -> Parts:
     return parts
 
 
-def read_part(source: Source, part: str) -> tuple[list[Example], list[str]]:
-    """Read the examples of one part; of a table without parts, all of them.
+def read_part(source: Source, *wanted: str) -> tuple[list[Example], list[str]]:
+    """Read the examples of some parts; of a table without parts, all of them.
 
     Args:
         source: Only ``data`` and the columns are looked at.
-        part: ``train``, ``held_out`` or ``test``.
+        wanted: Of ``train``, ``held_out`` and ``test``.
 
     Returns:
         The examples, and notes for the user.
 
     Raises:
-        ConfigurationError: A file or a row cannot be used, or nothing is of that part.
+        ConfigurationError: A file or a row cannot be used, or nothing is of these parts.
     """
     notes: list[str] = []
-    found = _read(source.data, source, notes, alone=part)
-    if not found[part]:
+    found = _read(source.data, source, notes, alone=wanted[0], wanted=wanted)
+    examples = [each for part in wanted for each in found[part]]
+    if not examples:
         counts = {name: len(each) for name, each in found.items() if each}
-        raise ConfigurationError(f"{source.data}: has no examples of part {part!r} but {counts}")
-    return found[part], notes
+        raise ConfigurationError(
+            f"{source.data}: has no examples of part {' or '.join(wanted)} but {counts}"
+        )
+    return examples, notes
 
 
 def _whole(path: Path, part: str, source: Source, parts: Parts) -> list[Example]:
@@ -139,19 +143,27 @@ def _whole(path: Path, part: str, source: Source, parts: Parts) -> list[Example]
 
 
 def _read(
-    path: Path, source: Source, notes: list[str], alone: str = TRAIN
+    path: Path,
+    source: Source,
+    notes: list[str],
+    alone: str = TRAIN,
+    wanted: Sequence[str] = (TRAIN, HELD_OUT, TEST),
 ) -> dict[str, list[Example]]:
-    """Read a table or a folder of tables; rows of no stated part are of part ``alone``."""
+    """Read a table or a folder of tables; rows of no stated part are of part ``alone``.
+
+    Of a folder, only the tables of the parts that are ``wanted`` are read.
+    """
     if not path.is_dir():
         return _sort(read_table(path), source, notes, alone)
     found: dict[str, list[Example]] = {TRAIN: [], HELD_OUT: [], TEST: []}
-    for part in found:
+    for part in wanted:
         file = find_part(path, [name for name, meant in SPLITS.items() if meant == part])
         if file:
             found[part] = _sort(read_table(file), source, notes, part)[part]
     if not any(found.values()):
         raise ConfigurationError(
-            f"{path}: holds neither train.jsonl (.csv, .tsv, .parquet) nor labels.csv with images"
+            f"{path}: holds no table {' or '.join(wanted)} (.jsonl, .csv, .tsv, .parquet), and no "
+            "images with labels.csv"
         )
     return found
 
