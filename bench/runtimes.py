@@ -147,11 +147,12 @@ def _ours(work: Work, model: str, precision: str, *, is_sparse: bool) -> Runtime
     import structlog  # noqa: PLC0415 - as above
 
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    from inference.model import SparseEncoderConfig  # noqa: PLC0415 - as above
     from inference.optimizer import Optimizer  # noqa: PLC0415 - as above
     from schemas.events import NewsEvent  # noqa: PLC0415 - as above
 
     optimizer = Optimizer(model, threads=work.threads, device_map="cpu")
-    config = optimizer.source.config
+    config = SparseEncoderConfig(**optimizer.source.config) if is_sparse else None
     engine = optimizer.compile(precision)
     events = [NewsEvent(id=str(n), headline=text) for n, text in enumerate(work.texts)]
     encoded = engine.encode(events)
@@ -163,7 +164,7 @@ def _ours(work: Work, model: str, precision: str, *, is_sparse: bool) -> Runtime
     def depth(batch: Batch) -> list[tuple[float, float]]:
         return [
             (
-                sparse_multiply_adds(config, encoded[place].tokens, answer.layers, answer.experts),
+                config.multiply_adds(answer.layers, answer.experts, encoded[place].tokens),
                 answer.active_share,
             )
             for place, answer in zip(batch, run(batch), strict=True)
@@ -178,15 +179,6 @@ def dense_multiply_adds(config: dict[str, Any], tokens: int) -> float:
     width, neurons = config["hidden_size"], config["intermediate_size"]
     layers = config["num_hidden_layers"]
     return float(layers * tokens * (4 * width * width + 2 * width * neurons + 2 * tokens * width))
-
-
-def sparse_multiply_adds(config: Any, tokens: int, layers: int, experts: int) -> float:
-    """Count the multiply-adds of our encoder for a text that ran through some layers."""
-    width = config["hidden_size"]
-    size = config["intermediate_size"] // config["num_experts"]
-    route = width * config["num_experts"]
-    per_token = 4 * width * width + route + 2 * width * size * experts + 2 * tokens * width
-    return float(layers * tokens * per_token)
 
 
 RUNTIMES: dict[str, Callable[[Work], Runtime]] = {
