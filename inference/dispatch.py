@@ -1,10 +1,10 @@
-"""Queue, batcher and cost model around one device, with no thread and no clock of its own.
+"""One model's queue, batch strategy and costs, with no thread and no clock of their own.
 
-The scheduler drives it in real time, the simulation in simulated time.
+The scheduler drives them in real time, the simulation in simulated time; when a model's batch may
+run is decided by ``inference.turns``.
 """
 
 import math
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -16,8 +16,6 @@ from inference.settings import SchedulerSettings
 from inference.strategies import DYNAMIC_PRIORITY, make_strategy
 from inference.work import Work
 
-SLOTS = 2
-"""One batch running, one prepared."""
 CURIOUS_AFTER_S = 1.0
 """Seconds without an observed cost after which a hopeless work is run to learn from it."""
 
@@ -27,20 +25,25 @@ class Flight:
     """A batch on the device or in the slot before it.
 
     Attributes:
+        owner: Whose batch it is.
         works: In the order of the batch.
         started: Monotonic seconds; ``None`` in the slot.
     """
 
+    owner: "Dispatch"
     batch: Batch
     works: tuple[Work, ...]
     started: float | None
 
 
 class Dispatch:
-    """What waits, what flies and what is known about costs.
+    """What waits for one model, and what is known about its costs.
 
     Args:
         strategy: Chooses the batches where the settings name no other.
+
+    Attributes:
+        flying: Batches of this model on the device and in the slot.
 
     Raises:
         ConfigurationError: The strategy is not known.
@@ -56,7 +59,8 @@ class Dispatch:
     ) -> None:
         self.queue = DeadlineQueue(settings.max_queue_tokens, settings.priority_weights)
         self.cost = cost
-        self.flights: deque[Flight] = deque()
+        self.settings = settings
+        self.flying = 0
         self._strategy = make_strategy(settings.batch_strategy or strategy, settings, efforts)
         self._full = efforts[0].name
         self._observed_at = -math.inf
@@ -64,20 +68,7 @@ class Dispatch:
     @property
     def idle(self) -> bool:
         """Whether nothing waits and nothing flies."""
-        return not self.queue and not self.flights
-
-    @property
-    def expected_free_at(self) -> float:
-        """When the device is expected to take the next batch, in monotonic seconds.
-
-        The past when it is idle, infinity while the slot is taken.
-        """
-        if not self.flights:
-            return -math.inf
-        running = self.flights[0]
-        if len(self.flights) == SLOTS or running.started is None:
-            return math.inf
-        return running.started + running.batch.expected_s
+        return not self.queue and not self.flying
 
     def admit(self, works: Iterable[Work], now: float) -> None:
         """Queue works."""
@@ -88,42 +79,42 @@ class Dispatch:
         """Remove and return queued works."""
         return self.queue.withdraw(predicate)
 
-    def step(self, now: float) -> tuple[Decision, Flight | None]:
-        """Decide and carry it out: shed works are gone, the batch flies.
+    def decide(self, now: float, device_free_at: float) -> Decision:
+        """Decide what should happen; what is shed is gone from the queue, a batch is not yet.
 
-        A flight must be handed to the device; call again until there is none.
+        Args:
+            now: Monotonic seconds.
+            device_free_at: When the device is expected to take a batch; the past if it is idle,
+                infinity if a batch is waiting for it already.
         """
         self.queue.reprice(self.cost.coefficients(self._full).per_token_s)
         decision = self._strategy.decide(
             self.queue,
             now,
             self.cost,
-            self.expected_free_at,
+            device_free_at,
             curious=now - self._observed_at > CURIOUS_AFTER_S,
         )
         if decision.shed:
             self.queue.remove(shed.entry for shed in decision.shed)
-        batch = decision.batch
-        if batch is None:
-            return decision, None
-        self.queue.take(batch.entries, now, late=batch.late)
-        works = tuple(entry.work for entry in batch.entries)
-        flight = Flight(batch, works, None if self.flights else now)
-        self.flights.append(flight)
-        return decision, flight
+        return decision
 
-    def land(self, seconds: float | None, now: float) -> Flight:
-        """Take the running batch off the device; the one in the slot starts.
+    def launch(self, batch: Batch, now: float, *, started: float | None) -> Flight:
+        """Take a batch's works out of the queue: they are going to run."""
+        self.queue.take(batch.entries, now, late=batch.late)
+        self.flying += 1
+        return Flight(self, batch, tuple(entry.work for entry in batch.entries), started)
+
+    def land(self, flight: Flight, seconds: float | None, now: float) -> None:
+        """Note that a batch of this model has ended.
 
         Args:
+            flight: The batch.
             seconds: Its run time, or ``None`` where that says nothing about its cost.
             now: When it ended.
         """
-        flight = self.flights.popleft()
-        if self.flights:
-            self.flights[0].started = now
+        self.flying -= 1
         if seconds is not None:
             batch = flight.batch
             self.cost.observe(batch.tokens, len(flight.works), batch.effort.name, seconds)
             self._observed_at = now
-        return flight

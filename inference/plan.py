@@ -155,6 +155,7 @@ class Outlook:
         self.costs = costs
         self.lines = queue.lines
         self.mean_tokens = max(1.0, queue.mean_tokens)
+        self._share = queue.share
         self._settings = settings
         self._reserve = settings.publish_reserve_ms / 1e3
         self._alive = [[self._first_alive(line, 0) for line in self.lines]]
@@ -238,19 +239,20 @@ class Outlook:
 
         Behind it batches of good throughput follow, so that a work is lost that is due before the
         end of the one that it would be part of: after ``k`` of them no more than ``k`` batches'
-        worth may have been due before the end of the next.
+        worth may have been due before the end of the next. They take longer where the device is
+        shared with other models.
         """
         level = plan.level
         remaining = self._tokens_before(level, math.inf) - plan.tokens
         if remaining <= 0.0:
             return Losses(0.0, 0.0)
         batch = min(remaining, self.enough_tokens(self.costs[level]))
-        seconds = self._seconds(level, batch)
+        seconds = self._seconds(level, batch) / self._share
         keys = sorted((entry.key, entry.work.tokens) for entry in plan.entries)
         taken = [0, *accumulate(tokens for _, tokens in keys)]
         losses = []
         for done in range(min(MOST_STEPS, math.ceil(remaining / batch))):
-            last = self._seconds(level, min(batch, remaining - done * batch))
+            last = self._seconds(level, min(batch, remaining - done * batch)) / self._share
             key = self.start + self._reserve + plan.seconds + done * seconds + last
             due = self._tokens_before(level, key) - taken[bisect_left(keys, (key,))]
             losses.append(due - done * batch)

@@ -74,12 +74,15 @@ class DeadlineQueue:
     Attributes:
         tokens: Sum over the works.
         late_served_at: When late works were last taken, in monotonic seconds.
+        share: Share of the device that the works behind the next batch can count on, above 0;
+            less than 1 while other models have work for it.
     """
 
     def __init__(self, max_tokens: int, weights: Sequence[float]) -> None:
         self.max_tokens = max_tokens
         self.tokens = 0
         self.late_served_at = -math.inf
+        self.share = 1.0
         self._token_s = 0.0
         self._weights = weights
         self._lines: dict[tuple[int, OverloadPolicy], Line] = {}

@@ -20,6 +20,7 @@ class Job:
     """A batch on its way through the device.
 
     Attributes:
+        engine: What runs it.
         encoded: In order.
         prepared: What the engine made of them; meaningless if ``prepare_error`` is set.
         outcomes: One per event once the job is done.
@@ -28,6 +29,7 @@ class Job:
         clean: The batch ran as a whole; its time says what such a batch costs.
     """
 
+    engine: Engine
     encoded: Sequence[Encoded]
     effort: EffortLevel
     prepared: Any = None
@@ -39,7 +41,7 @@ class Job:
 
 
 class ModelRunner:
-    """Runs batches one after the other on a thread of its own.
+    """Runs batches one after the other, of whatever engine, on a thread of its own.
 
     Args:
         done: Called on the device thread with each finished job.
@@ -48,13 +50,11 @@ class ModelRunner:
 
     def __init__(
         self,
-        engine: Engine,
         clock: Clock,
         *,
         done: Callable[[Job], None],
         died: Callable[[BaseException], None],
     ) -> None:
-        self._engine = engine
         self._clock = clock
         self._done = done
         self._died = died
@@ -83,11 +83,11 @@ class ModelRunner:
         """Wait for the thread's end, but no longer than this."""
         self._thread.join(timeout_s)
 
-    def submit(self, encoded: Sequence[Encoded], effort: EffortLevel) -> Job:
+    def submit(self, engine: Engine, encoded: Sequence[Encoded], effort: EffortLevel) -> Job:
         """Prepare a batch on the caller's thread and put it into the slot."""
-        job = Job(encoded, effort)
+        job = Job(engine, encoded, effort)
         try:
-            job.prepared = self._engine.prepare(encoded)
+            job.prepared = engine.prepare(encoded)
         except Exception as error:  # noqa: BLE001 - the culprit is found on the device thread
             job.prepare_error = error
         self._slot.put(job)
@@ -109,44 +109,44 @@ class ModelRunner:
         try:
             if job.prepare_error is not None:
                 raise job.prepare_error  # noqa: TRY301 - one path for both kinds of failure
-            job.outcomes.extend(self._checked(job.prepared, len(job.encoded), job.effort))
+            job.outcomes.extend(_checked(job, job.prepared, len(job.encoded)))
         except Exception as error:  # noqa: BLE001 - whatever the model raises, its neighbours live
             job.clean = False
-            job.outcomes.extend(self._bisect(job.encoded, job.effort, error))
+            job.outcomes.extend(_bisect(job, job.encoded, error))
         job.prepared = None
         job.seconds = self._clock.monotonic() - job.started
 
-    def _bisect(
-        self, encoded: Sequence[Encoded], effort: EffortLevel, error: Exception
-    ) -> list[Outcome]:
-        """Return an outcome per event of a batch that failed with ``error``."""
-        if len(encoded) == 1:
-            return [error]
-        middle = len(encoded) // 2
-        outcomes: list[Outcome] = []
-        for half in (encoded[:middle], encoded[middle:]):
-            try:
-                outcomes.extend(self._checked(self._engine.prepare(half), len(half), effort))
-            except Exception as of_half:  # noqa: BLE001 - as above
-                outcomes.extend(self._bisect(half, effort, of_half))
-        return outcomes
 
-    def _checked(self, prepared: Any, events: int, effort: EffortLevel) -> list[Prediction]:
-        """Run a batch and distrust the answer.
+def _bisect(job: Job, encoded: Sequence[Encoded], error: Exception) -> list[Outcome]:
+    """Return an outcome per event of a part of a job that failed with ``error``."""
+    if len(encoded) == 1:
+        return [error]
+    middle = len(encoded) // 2
+    outcomes: list[Outcome] = []
+    for half in (encoded[:middle], encoded[middle:]):
+        try:
+            outcomes.extend(_checked(job, job.engine.prepare(half), len(half)))
+        except Exception as of_half:  # noqa: BLE001 - as above
+            outcomes.extend(_bisect(job, half, of_half))
+    return outcomes
 
-        Raises:
-            EngineError: Not one prediction per event, or a score that is no number.
-        """
-        predictions = self._engine.run(prepared, effort)
-        if len(predictions) != events:
+
+def _checked(job: Job, prepared: Any, events: int) -> list[Prediction]:
+    """Run a job, or a part of it, and distrust the answer.
+
+    Raises:
+        EngineError: Not one prediction per event, or a score that is no number.
+    """
+    predictions = job.engine.run(prepared, job.effort)
+    if len(predictions) != events:
+        raise EngineError(
+            f"the model gave {len(predictions)} predictions for {events} events; "
+            "an engine must return one per event, in order"
+        )
+    for prediction in predictions:
+        if not math.isfinite(math.fsum(prediction.scores)):
             raise EngineError(
-                f"the model gave {len(predictions)} predictions for {events} events; "
-                "an engine must return one per event, in order"
+                f"the model gave scores that are no probabilities: {prediction.scores}; "
+                "the event's input overflows the model"
             )
-        for prediction in predictions:
-            if not math.isfinite(math.fsum(prediction.scores)):
-                raise EngineError(
-                    f"the model gave scores that are no probabilities: {prediction.scores}; "
-                    "the event's input overflows the model"
-                )
-        return predictions
+    return predictions

@@ -8,11 +8,11 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from inference.batcher import Decision
 from inference.cost import CostModel
 from inference.dispatch import Dispatch, Flight
 from inference.engine import EffortLevel
 from inference.settings import SchedulerSettings
+from inference.turns import Turn, Turns
 from inference.work import Work
 
 RunTime = Callable[[int, int, str], float]
@@ -41,13 +41,18 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class SimulatedBatch:
-    """One batch on the simulated device."""
+    """One batch on the simulated device.
+
+    Attributes:
+        model: Whose; models are numbered as they were added.
+    """
 
     started: float
     seconds: float
     events: int
     tokens: int
     effort: str
+    model: int = 0
 
 
 @dataclass(slots=True)
@@ -64,7 +69,7 @@ class Trace:
 
 
 class Simulation:
-    """One device, one stream of arrivals.
+    """One device, one stream of arrivals, one model or several.
 
     Args:
         run_time: What batches really take; the scheduler sees only what it observes of it.
@@ -81,21 +86,34 @@ class Simulation:
         *,
         latency_s: float = 0.0,
     ) -> None:
-        self.dispatch = Dispatch(settings, efforts, cost)
+        self.turns = Turns()
         self.trace = Trace()
         self.now = -math.inf
+        self._settings = settings
         self._reserve_s = settings.publish_reserve_ms / 1e3
-        self._run_time = run_time
+        self._models: list[tuple[Dispatch, RunTime]] = []
         self._latency_s = latency_s
         self._ends: list[float] = []
         self._in_slot_since = -math.inf
         self._wake_at: float | None = None
+        self.add_model(efforts, cost, run_time)
+
+    def add_model(self, efforts: Sequence[EffortLevel], cost: CostModel, run_time: RunTime) -> int:
+        """Let another model share the device; return its number."""
+        dispatch = Dispatch(self._settings, efforts, cost)
+        self._models.append((dispatch, run_time))
+        self.turns.join(dispatch)
+        return len(self._models) - 1
 
     def run(self, works: Iterable[Work]) -> Trace:
-        """Let works arrive, in order of arrival, and go on until all have an outcome."""
-        for work in works:
+        """Let works of the first model arrive, in order, and go on until all have an outcome."""
+        return self.run_mixed((0, work) for work in works)
+
+    def run_mixed(self, works: Iterable[tuple[int, Work]]) -> Trace:
+        """Let works arrive, in order of arrival, each with its model's number."""
+        for model, work in works:
             self.advance(work.arrival)
-            self.dispatch.admit([work], work.arrival)
+            self._models[model][0].admit([work], work.arrival)
             self._wake_at = self.now
         self.advance(math.inf)
         return self.trace
@@ -114,32 +132,39 @@ class Simulation:
         return min(end, math.inf if self._wake_at is None else self._wake_at)
 
     def _decide(self) -> None:
-        flight: Flight | None
         while True:
-            decision, flight = self.dispatch.step(self.now)
-            self._shed(decision)
-            if flight is None:
+            turn = self.turns.step(self.now)
+            self._shed(turn)
+            if turn.flight is None:
                 break
-            if flight.started is None:
+            if turn.flight.started is None:
                 self._in_slot_since = self.now
             else:
-                self._start(flight)
-        self._wake_at = decision.wake_at
+                self._start(turn.flight)
+        self._wake_at = turn.wake_at
 
     def _start(self, flight: Flight) -> None:
         assert flight.started is not None  # noqa: S101 - for the type checker
         batch = flight.batch
-        seconds = self._run_time(batch.tokens, len(flight.works), batch.effort.name)
+        owners = [dispatch for dispatch, _ in self._models]
+        model = owners.index(flight.owner)
+        run_time = self._models[model][1]
+        seconds = run_time(batch.tokens, len(flight.works), batch.effort.name)
         self._ends.append(flight.started + seconds)
         self.trace.batches.append(
             SimulatedBatch(
-                flight.started, seconds, len(flight.works), batch.tokens, batch.effort.name
+                flight.started,
+                seconds,
+                len(flight.works),
+                batch.tokens,
+                batch.effort.name,
+                model,
             )
         )
 
     def _land(self) -> None:
         ended = self._ends.pop(0)
-        flight = self.dispatch.land(self.trace.batches[-1].seconds, ended)
+        flight = self.turns.land(self.trace.batches[-1].seconds, ended)
         for work in flight.works:
             self.trace.outcomes.append(
                 Outcome(
@@ -151,13 +176,13 @@ class Simulation:
                     reason=flight.batch.reason,
                 )
             )
-        if self.dispatch.flights:
-            following = self.dispatch.flights[0]
+        if self.turns.flights:
+            following = self.turns.flights[0]
             following.started = max(ended, self._in_slot_since)
             self._start(following)
 
-    def _shed(self, decision: Decision) -> None:
-        for shed in decision.shed:
+    def _shed(self, turn: Turn) -> None:
+        for _, shed in turn.shed:
             self.trace.outcomes.append(
                 Outcome(
                     shed.entry.work,

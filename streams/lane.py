@@ -8,6 +8,7 @@ from inference.clock import Clock
 from inference.engine import Engine
 from inference.scheduler import Scheduler
 from inference.settings import SchedulerSettings
+from inference.shared_device import SharedDevice
 from inference.work import Completion, OverloadPolicy
 from schemas.events import Modality
 from schemas.kafka import Outbound, encode_dead_letter, encode_result
@@ -24,6 +25,9 @@ class Lane:
     """Ingress, scheduler and publishing of one modality.
 
     Every record admitted ends as exactly one parcel: a result or a dead letter.
+
+    Args:
+        device: Where the model runs, shared with other lanes; of its own if none is given.
     """
 
     def __init__(
@@ -39,6 +43,7 @@ class Lane:
         limits: Limits,
         ledger: Ledger,
         publisher: Publisher,
+        device: SharedDevice | None = None,
     ) -> None:
         self.modality = modality
         self.topic = topic
@@ -63,6 +68,7 @@ class Lane:
             clock,
             self._deliver,
             observe_batch=self._observe_batch,
+            device=device,
         )
 
     def admit(self, records: Sequence[ConsumerRecord], tracker: OffsetTracker) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from inference.cost import Coefficients, LearnedCost, Measurement
 from inference.settings import SchedulerSettings
-from inference.simulation import Simulation, Trace
+from inference.simulation import Outcome, RunTime, Simulation, Trace
 from inference.work import DEFAULT_PRIORITY, OverloadPolicy, Work
 from tests.fakes.engine import EFFORTS
 from tests.fakes.works import NOW, work
@@ -43,17 +43,50 @@ class SimulatedDevice:
 
     def simulate(self, works: Sequence[Work], *, seed: int = 1) -> Trace:
         """Run works on this device, with the default settings and a cost model warmed up."""
-        dice, settings = random.Random(seed), SchedulerSettings()  # noqa: S311 - no secret
-        cost = LearnedCost(settings.cost_quantile)
+        return Simulation(SchedulerSettings(), EFFORTS, self.warmed_up(), self.run_times(seed)).run(
+            works
+        )
+
+    def warmed_up(self) -> LearnedCost:
+        """Return a cost model that was told the curve."""
+        cost = LearnedCost(SchedulerSettings().cost_quantile)
         for effort in FACTORS:
             sizes = [(MEAN_TOKENS * events, events) for events in (1, 2, 4, 8, 16, 32, 64, 128)]
             cost.calibrate(effort, [Measurement(*s, self.typical_s(*s, effort)) for s in sizes])
+        return cost
+
+    def run_times(self, seed: int) -> RunTime:
+        """Return what batches really take, drawn from a seed."""
+        dice = random.Random(seed)  # noqa: S311 - no secret
 
         def run_time(tokens: int, events: int, effort: str) -> float:
             noise = math.exp(self.noise * dice.gauss(0.0, 1.0))
             return self.typical_s(tokens, events, effort) * self.slowdown * noise
 
-        return Simulation(settings, EFFORTS, cost, run_time).run(works)
+        return run_time
+
+
+def simulate_shared(
+    *models: tuple[SimulatedDevice, Sequence[Work]], seed: int = 1
+) -> tuple[Simulation, list[list[Outcome]]]:
+    """Let several models share one device; return the simulation and the outcomes per model.
+
+    Args:
+        models: What each model's batches take, and its works in order of arrival.
+        seed: Draws the noise of run times.
+    """
+    first, *others = (device for device, _ in models)
+    simulation = Simulation(SchedulerSettings(), EFFORTS, first.warmed_up(), first.run_times(seed))
+    for number, device in enumerate(others, 1):
+        simulation.add_model(EFFORTS, device.warmed_up(), device.run_times(seed + number))
+    mixed = [(number, one) for number, (_, works) in enumerate(models) for one in works]
+    mixed.sort(key=lambda pair: pair[1].arrival)
+    trace = simulation.run_mixed(mixed)
+    whose = {id(one): number for number, one in mixed}
+    outcomes: list[list[Outcome]] = [[] for _ in models]
+    for outcome in trace.outcomes:
+        outcomes[whose[id(outcome.work)]].append(outcome)
+    return simulation, outcomes
 
 
 def arrivals(

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 from hypothesis import given, settings
@@ -13,6 +14,7 @@ from inference.cost import Coefficients, CostModel, LearnedCost, Measurement
 from inference.engine import EffortLevel, Prediction
 from inference.scheduler import Scheduler
 from inference.settings import SchedulerSettings
+from inference.shared_device import SharedDevice
 from inference.simulation import Simulation, Trace
 from inference.work import Completion, OverloadPolicy, Work
 from tests.fakes.clock import ManualClock
@@ -269,6 +271,28 @@ def test_a_completion_carries_its_own_works_answer(
         assert size <= limits.max_batch_tokens
 
 
+@given(
+    both=st.tuples(scripts(), scripts()),
+    limits=scheduler_settings,
+    poison=st.sampled_from([Poison(), Poison(in_prepare=True), Poison("nan"), Poison("short")]),
+)
+@settings(max_examples=60, deadline=None)
+def test_models_on_one_device_answer_their_own_works(
+    both: tuple[list[Any], list[Any]], limits: SchedulerSettings, poison: Poison
+) -> None:
+    """Each work ends once, by its own model; a poisoned one harms neither model's others."""
+    clock = ManualClock()
+    engines = [NotingEngine(clock, poison) for _ in both]
+    played = asyncio.run(_play_together(both, limits, engines, clock))
+    for engine, (offered, withdrawn, completions) in zip(engines, played, strict=True):
+        ended = [one.handle for one in withdrawn] + [one.work.handle for one in completions]
+        assert Counter(ended) == Counter(one.handle for one in offered)
+        own = {one.encoded.data for one in offered}
+        assert engine.ran <= own
+        for completion in completions:
+            _check(completion, engine)
+
+
 def _check(completion: Completion, engine: NotingEngine) -> None:
     ids = completion.work.encoded.data
     if completion.effort is None:
@@ -287,27 +311,58 @@ async def _play(
     script: list[Any], limits: SchedulerSettings, engine: NotingEngine, clock: ManualClock
 ) -> tuple[list[Work], list[Work], list[Completion]]:
     """Return what was offered, what was taken back and what completed."""
+    (played,) = await _play_together([script], limits, [engine], clock)
+    return played
+
+
+async def _play_together(
+    scripts: Sequence[list[Any]],
+    limits: SchedulerSettings,
+    engines: Sequence[NotingEngine],
+    clock: ManualClock,
+) -> list[tuple[list[Work], list[Work], list[Completion]]]:
+    """Let schedulers that share a device play a script each, in turns."""
     clock.drive(asyncio.get_running_loop())
-    offered: list[Work] = []
-    withdrawn: list[Work] = []
-    completions: list[Completion] = []
-    scheduler = Scheduler(engine, limits, clock, completions.extend)
-    await scheduler.start()
-    for step in script:
-        if step is None:
-            await asyncio.sleep(0)
-        elif isinstance(step, int):
-            digit = step
-            withdrawn += scheduler.withdraw(lambda one, digit=digit: one.handle % 10 == digit)
-        else:
-            works = [
-                _to_work(fields, number, clock) for number, fields in enumerate(step, len(offered))
-            ]
-            offered += works
-            scheduler.offer(works)
-    assert await scheduler.drain(1e6)
-    await scheduler.close()
-    return offered, withdrawn, completions
+    device = SharedDevice(clock, device_timeout_ms=60_000)
+    played: list[tuple[list[Work], list[Work], list[Completion]]] = []
+    schedulers = []
+    for engine in engines:
+        played.append(([], [], []))
+        deliver = played[-1][2].extend
+        schedulers.append(Scheduler(engine, limits, clock, deliver, device=device))
+        await schedulers[-1].start()
+    for number, steps in enumerate(zip_longest(*scripts)):
+        for model, step in enumerate(steps):
+            if number >= len(scripts[model]):
+                continue
+            if step is None:
+                await asyncio.sleep(0)
+            else:
+                _take_step(step, schedulers[model], played[model], clock, first=100 * model)
+    for scheduler in schedulers:
+        assert await scheduler.drain(1e6)
+        await scheduler.close()
+    return played
+
+
+def _take_step(
+    step: int | list[dict[str, Any]],
+    scheduler: Scheduler,
+    played: tuple[list[Work], list[Work], list[Completion]],
+    clock: ManualClock,
+    *,
+    first: int,
+) -> None:
+    """Offer works, numbered from ``first`` on, or take back those whose number ends in a digit."""
+    offered, withdrawn, _ = played
+    if isinstance(step, int):
+        withdrawn += scheduler.withdraw(lambda one: one.handle % 10 == step)
+        return
+    works = [
+        _to_work(fields, number, clock) for number, fields in enumerate(step, first + len(offered))
+    ]
+    offered += works
+    scheduler.offer(works)
 
 
 def _to_work(fields: dict[str, Any], number: int, clock: ManualClock) -> Work:

@@ -5,22 +5,23 @@ import math
 import pytest
 
 from inference.cost import Coefficients
-from inference.dispatch import CURIOUS_AFTER_S, Dispatch, Flight
+from inference.dispatch import CURIOUS_AFTER_S, Flight
 from inference.settings import SchedulerSettings
 from inference.work import OverloadPolicy
 from tests.fakes.engine import EFFORTS
+from tests.fakes.sole_device import SoleDevice
 from tests.fakes.works import NOW, FixedCost, work
 
 SETTINGS = SchedulerSettings(max_batch_events=2, publish_reserve_ms=5.0, prepare_lead_ms=2.0)
 CURVE = Coefficients(fixed_s=0.010, per_token_s=0.001)
 
 
-def dispatch() -> Dispatch:
+def dispatch() -> SoleDevice:
     """Return an idle device with an empty queue; batches of two works at most."""
-    return Dispatch(SETTINGS, EFFORTS, FixedCost(CURVE))
+    return SoleDevice(SETTINGS, EFFORTS, FixedCost(CURVE))
 
 
-def fly(target: Dispatch, now: float = NOW) -> Flight:
+def fly(target: SoleDevice, now: float = NOW) -> Flight:
     """Let a batch be formed."""
     flight = target.step(now)[1]
     assert flight is not None
@@ -90,7 +91,7 @@ def test_what_is_shed_is_no_longer_in_the_queue() -> None:
 def test_costs_are_learned_from_clean_batches_alone() -> None:
     """A batch that was taken apart for its culprit says nothing about cost."""
     cost = FixedCost(CURVE)
-    target = Dispatch(SETTINGS, EFFORTS, cost)
+    target = SoleDevice(SETTINGS, EFFORTS, cost)
     target.admit([work(10, budget=9) for _ in range(4)], NOW)
     fly(target)
     target.land(None, NOW + 1)

@@ -28,11 +28,14 @@ class Device:
         self.jobs: list[Job] = []
         self.death: BaseException | None = None
         self._news = threading.Semaphore(0)
-        self.runner = ModelRunner(engine, clock or ManualClock(), done=self._done, died=self._died)
+        self.engine = engine
+        self.runner = ModelRunner(clock or ManualClock(), done=self._done, died=self._died)
 
     def run(self, *texts: str, effort: EffortLevel = FULL) -> Job:
         """Run one batch to its end."""
-        job = self.runner.submit([encode_words(text.split()) for text in texts], effort)
+        job = self.runner.submit(
+            self.engine, [encode_words(text.split()) for text in texts], effort
+        )
         self.wait()
         return job
 
@@ -93,9 +96,9 @@ def test_a_batch_is_prepared_while_another_runs() -> None:
     engine = FakeEngine()
     engine.hold()
     with device(engine) as opened:
-        opened.runner.submit([encode_words(["first"])], FULL)
+        opened.runner.submit(engine, [encode_words(["first"])], FULL)
         assert engine.wait_until_held()
-        second = opened.runner.submit([encode_words(["second"])], FULL)
+        second = opened.runner.submit(engine, [encode_words(["second"])], FULL)
         assert second.prepared == (second.encoded[0].data,)
         assert not opened.jobs
         engine.release()
@@ -213,9 +216,9 @@ def test_a_receiver_that_raises_is_told_of_too() -> None:
         deaths.append(error)
         died.set()
 
-    runner = ModelRunner(FakeEngine(), ManualClock(), done=refuse, died=note)
+    runner = ModelRunner(ManualClock(), done=refuse, died=note)
     runner.start()
-    runner.submit([encode_words(["one"])], FULL)
+    runner.submit(FakeEngine(), [encode_words(["one"])], FULL)
     assert died.wait(PATIENCE_S)
     assert isinstance(deaths[0], ValueError)
     runner.join(PATIENCE_S)
@@ -227,7 +230,7 @@ def test_a_stop_lets_what_was_submitted_finish() -> None:
     engine.hold()
     with device(engine) as opened:
         for text in ("one", "two"):
-            opened.runner.submit([encode_words([text])], FULL)
+            opened.runner.submit(engine, [encode_words([text])], FULL)
         opened.runner.stop()
         engine.release()
         opened.runner.join(PATIENCE_S)

@@ -6,12 +6,12 @@ import pytest
 
 from inference.batcher import MicroBatcher
 from inference.cost import Coefficients
-from inference.dispatch import Dispatch
 from inference.engine import EffortLevel
 from inference.settings import SchedulerSettings
 from inference.strategies import STATIC_WAIT_S, make_strategy
 from inference.work import OverloadPolicy, Work
 from schemas.errors import ConfigurationError
+from tests.fakes.sole_device import SoleDevice
 from tests.fakes.works import NOW, FixedCost, work
 
 SETTINGS = SchedulerSettings(max_batch_events=3, max_batch_tokens=100, prepare_lead_ms=2.0)
@@ -19,13 +19,13 @@ EFFORTS = (EffortLevel("full"), EffortLevel("low", experts=1))
 CURVE = Coefficients(0.002, 0.0001)
 
 
-def dispatch(name: str | None, **changes: object) -> Dispatch:
+def dispatch(name: str | None, **changes: object) -> SoleDevice:
     """Return a dispatch whose settings name a strategy."""
     settings = replace(SETTINGS, batch_strategy=name, **changes)
-    return Dispatch(settings, EFFORTS, FixedCost(CURVE))
+    return SoleDevice(settings, EFFORTS, FixedCost(CURVE))
 
 
-def handles(target: Dispatch, now: float) -> list[str]:
+def handles(target: SoleDevice, now: float) -> list[str]:
     """Return what flies next, by handle."""
     _, flight = target.step(now)
     return [one.handle for one in flight.works] if flight else []
@@ -112,7 +112,7 @@ def test_the_settings_strategy_goes_before_the_models():
     chosen = {}
     for name in (None, "dynamic_priority"):
         settings = replace(SETTINGS, batch_strategy=name)
-        target = Dispatch(settings, EFFORTS, FixedCost(CURVE), strategy="fifo")
+        target = SoleDevice(settings, EFFORTS, FixedCost(CURVE), strategy="fifo")
         target.admit(works, NOW)
         chosen[name] = handles(target, NOW)
     assert chosen == {None: ["a", "b"], "dynamic_priority": ["b", "a"]}

@@ -1,0 +1,211 @@
+"""The device thread and the one timer of a worker, shared by the schedulers of all its models."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from inference.batcher import Shed
+from inference.clock import Clock
+from inference.cost import LearnedCost
+from inference.dispatch import Dispatch, Flight
+from inference.engine import Engine
+from inference.runner import Job, ModelRunner
+from inference.turns import Turns
+from schemas.errors import EngineError
+
+
+class Member(Protocol):
+    """What a device asks of a scheduler."""
+
+    engine: Engine
+    dispatch: Dispatch
+
+    def deliver_shed(self, shed: Sequence[Shed], now: float) -> None:
+        """Complete works that will not run."""
+        ...
+
+    def deliver_ended(self, flight: Flight, job: Job) -> None:
+        """Complete works that ran."""
+        ...
+
+    def note_idle(self) -> None:
+        """Look whether anything is left to do."""
+        ...
+
+
+class SharedDevice:
+    """Runs the batches of several models, one after the other, on one thread.
+
+    All methods belong to the event loop that it is made on. Nothing that the device thread does
+    blocks that loop.
+
+    Args:
+        device_timeout_ms: A batch that runs longer makes the device fail.
+    """
+
+    def __init__(self, clock: Clock, *, device_timeout_ms: float) -> None:
+        self._clock = clock
+        self._timeout_s = device_timeout_ms / 1e3
+        self._loop = asyncio.get_running_loop()
+        self._runner = ModelRunner(clock, done=self._done_on_device, died=self._died)
+        self.turns = Turns()
+        self._members: dict[Dispatch, Member] = {}
+        self._costs: dict[int, tuple[Engine, LearnedCost]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._stepping: asyncio.Handle | None = None
+        self._started = self._closed = False
+        self.failure: asyncio.Future[None] = self._loop.create_future()
+        """Fails when the device can run no more; cancelled by :meth:`close`."""
+
+    @property
+    def healthy(self) -> bool:
+        """Whether batches can be run."""
+        return not self.failure.done() or self.failure.cancelled()
+
+    def cost_of(self, engine: Engine, quantile: float) -> tuple[LearnedCost, bool]:
+        """Return what is known of an engine's costs, and whether this is the first to ask.
+
+        Schedulers of one engine learn together.
+        """
+        known = self._costs.get(id(engine))
+        if known is not None:
+            return known[1], False
+        cost = LearnedCost(quantile)
+        self._costs[id(engine)] = engine, cost
+        return cost, True
+
+    def start(self) -> None:
+        """Start the thread, unless it runs already."""
+        if not self._started:
+            self._started = True
+            self._runner.start()
+
+    def join(self, member: Member) -> None:
+        """Run a scheduler's batches from now on."""
+        self._members[member.dispatch] = member
+        self.turns.join(member.dispatch)
+        self.kick()
+
+    async def leave(self, member: Member) -> None:
+        """Form no more batches of a scheduler; the last one to leave closes the device."""
+        self.turns.leave(member.dispatch)
+        if not member.dispatch.flying:
+            self._members.pop(member.dispatch, None)
+        if not self.turns.dispatches:
+            await self.close()
+
+    async def run(self, task: Callable[[], None]) -> None:
+        """Run something on the device thread, which is the engines' own, and wait for its end."""
+        ended: asyncio.Future[None] = self._loop.create_future()
+
+        def attempt() -> None:
+            try:
+                task()
+            except Exception as error:  # noqa: BLE001 - raised again where it is waited for
+                self._from_device(ended.set_exception, error)
+            else:
+                self._from_device(ended.set_result, None)
+
+        self._runner.call(attempt)
+        await asyncio.wait([ended, self.failure], return_when=asyncio.FIRST_COMPLETED)
+        await (ended if ended.done() else self.failure)
+
+    def kick(self) -> None:
+        """Decide once this turn of the loop is over, when all that arrived with it is here."""
+        if self._started and self._stepping is None:
+            self._stepping = self._loop.call_soon(self._step)
+
+    async def close(self) -> None:
+        """Finish what the device was given, then end its thread."""
+        if self._closed:
+            return
+        self._closed = True
+        self._cancel_wake()
+        if self._runner.alive:
+            self._runner.stop()
+            # After a failure nothing more can be hoped for from the thread.
+            patience_s = self._timeout_s if self.healthy else 0.0
+            await asyncio.to_thread(self._runner.join, patience_s)
+            await asyncio.sleep(0)  # lets the last results through
+        if not self.failure.cancel() and not self.failure.cancelled():
+            self.failure.exception()  # seen: an unread exception would be logged as lost
+
+    def _step(self) -> None:
+        self._cancel_wake()
+        if self._closed or not self.healthy:
+            return
+        try:
+            self._step_until_settled()
+        except Exception as error:  # noqa: BLE001 - in a callback it would only be logged
+            self._fail(error)
+
+    def _step_until_settled(self) -> None:
+        while True:
+            now = self._clock.monotonic()
+            turn = self.turns.step(now)
+            flight = turn.flight
+            if flight is not None:
+                engine = self._members[flight.owner].engine
+                encoded = [work.encoded for work in flight.works]
+                self._runner.submit(engine, encoded, flight.batch.effort)
+            for dispatch, member in self._members.items():
+                shed = [one for owner, one in turn.shed if owner is dispatch]
+                if shed:
+                    member.deliver_shed(shed, now)
+            if flight is None:
+                break
+        for member in self._members.values():
+            member.note_idle()
+        self._wake(turn.wake_at, now)
+
+    def _wake(self, wake_at: float | None, now: float) -> None:
+        """Set the one timer: for the next decision, or for a device that hangs."""
+        flights = self.turns.flights
+        if flights and flights[0].started is not None:
+            timeout_at = flights[0].started + self._timeout_s
+            if now >= timeout_at:
+                self._fail(
+                    EngineError(
+                        f"the model has been running one batch for {now - flights[0].started:.0f} "
+                        "s; it hangs, or scheduler.device_timeout_ms is too small for it"
+                    )
+                )
+                return
+            wake_at = timeout_at if wake_at is None else min(wake_at, timeout_at)
+        if wake_at is not None:
+            self._timer = self._loop.call_later(max(0.0, wake_at - now), self._step)
+
+    def _cancel_wake(self) -> None:
+        for handle in (self._timer, self._stepping):
+            if handle is not None:
+                handle.cancel()
+        self._timer = self._stepping = None
+
+    def _done_on_device(self, job: Job) -> None:
+        self._from_device(self._landed, job)
+
+    def _died(self, error: BaseException) -> None:
+        failure = EngineError(f"the device thread ended: {error!r}; restart the worker")
+        failure.__cause__ = error
+        self._from_device(self._fail, failure)
+
+    def _from_device(self, callback: Callable[..., None], argument: object) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is gone, and with it whoever would care
+            self._loop.call_soon_threadsafe(callback, argument)
+
+    def _landed(self, job: Job) -> None:
+        try:
+            flight = self.turns.land(job.seconds if job.clean else None, job.started + job.seconds)
+            # The device first: it may be idle, while the results can wait for some microseconds.
+            self._step()
+            member = self._members[flight.owner]
+            member.deliver_ended(flight, job)
+            member.note_idle()
+        except Exception as error:  # noqa: BLE001 - as in _step
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        self._cancel_wake()
+        if not self.failure.done():
+            self.failure.set_exception(error)
