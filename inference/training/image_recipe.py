@@ -1,12 +1,8 @@
 """From labelled images to a calibrated sparse model."""
 
-import hashlib
-import random
-from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from inference.model import SparseEncoderForImageClassification
@@ -21,6 +17,7 @@ from inference.training.image_loops import (
     fine_tune_images,
     teacher_logits,
 )
+from inference.training.image_parts import ImageParts, digest_of_image, sort_images
 from inference.training.image_student import image_student_config, student_from_teacher
 from inference.training.image_teacher import (
     TEACHER,
@@ -44,11 +41,8 @@ from inference.training.progress import Report
 from inference.training.settings import TrainingSettings
 from inference.training.views import Views
 from inference.training.workspace import Workspace, digest_of
-from schemas.errors import ConfigurationError
 
 STORAGE_BITS = {"attention": 8, "experts": 8}
-LEAST_PER_LABEL = 4
-"""Fewer images of a label cannot be split into one part to learn from and one to calibrate on."""
 TEACHER_VIEWS, TEACHER_EPOCHS = 12_000, (6, 40)
 """Views that a teacher needs over all epochs, as far as the fewest and the most epochs allow."""
 STUDENT_VIEWS, STUDENT_EPOCHS = 25_000, (16, 80)
@@ -107,27 +101,6 @@ class ImageRecipe:
 
 
 @dataclass(frozen=True)
-class ImageParts:
-    """Labelled images: to learn from, to calibrate on, to test on.
-
-    Attributes:
-        labels: All labels, sorted.
-        notes: A line per thing that the user should know.
-    """
-
-    train: list[LabelledImage]
-    held_out: list[LabelledImage]
-    test: list[LabelledImage]
-    labels: tuple[str, ...]
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def counts(self) -> tuple[int, int, int]:
-        """How many there are of each."""
-        return len(self.train), len(self.held_out), len(self.test)
-
-
-@dataclass(frozen=True)
 class Teaching:
     """What the teacher's stage leaves to the student's.
 
@@ -149,14 +122,19 @@ def make_image_model(settings: TrainingSettings, report: Report) -> tuple[Made, 
     """
     torch.set_flush_denormal(True)
     recipe = settings.chosen(ImageRecipe)
-    parts = sort_images(read_images(settings.data, settings.labels), recipe)
+    parts = sort_images(
+        read_images(settings.data, settings.labels),
+        test_share=recipe.test_share,
+        held_out_share=recipe.held_out,
+        seed=recipe.seed,
+    )
     for note in parts.notes:
         report(note)
     counts = "{} to train, {} to calibrate, {} to test".format(*parts.counts)
     report(f"data: {counts}, labels {', '.join(parts.labels)}")
     sizes, channels = choose_shape(parts.train, recipe, report)
     everything = (parts.train, parts.held_out, parts.test)
-    told = [[f"{each.label}\0{_digest(each)}" for each in part] for part in everything]
+    told = [[f"{each.label}\0{digest_of_image(each)}" for each in part] for part in everything]
     work = Workspace(settings.out, settings.what_matters() | {"data_digest": digest_of(told)})
     work.begin(report, resume=settings.resume)
     form = PixelFormat(*sizes.teacher, channels)
@@ -173,54 +151,6 @@ def make_image_model(settings: TrainingSettings, report: Report) -> tuple[Made, 
         sentences=MAKING.format(*sizes.teacher, recipe.stem_stages),
     )
     return made, work
-
-
-def sort_images(images: Sequence[LabelledImage], recipe: ImageRecipe) -> ImageParts:
-    """Sort labelled images into parts.
-
-    Training images that are test images too are left out; parts that the table does not name are
-    split off, label by label.
-
-    Raises:
-        ConfigurationError: There is too little to learn from, or a part has labels of its own.
-    """
-    notes: list[str] = []
-    train, held_out, test = (
-        [each for each in images if each.split == split] for split in ("train", "held_out", "test")
-    )
-    labels = _check_labels(train, [*held_out, *test])
-    if not test:
-        train, test = hold_out_images(train, recipe.test_share, recipe.seed)
-        notes.append(f"no test images are named: {len(test)} were split off, label by label")
-    tested = {_digest(each) for each in test}
-    apart = [each for each in train if _digest(each) not in tested]
-    if len(apart) < len(train):
-        notes.append(
-            f"{len(train) - len(apart)} training images are test images too and are left out"
-        )
-        _check_labels(apart, test)
-    if not held_out:
-        apart, held_out = hold_out_images(apart, recipe.held_out, recipe.seed)
-    return ImageParts(apart, held_out, test, labels, notes)
-
-
-def hold_out_images(
-    images: Sequence[LabelledImage], share: float, seed: int
-) -> tuple[list[LabelledImage], list[LabelledImage]]:
-    """Split images into a part to keep and a held-out part, label by label."""
-    by_label: dict[str, list[LabelledImage]] = defaultdict(list)
-    for each in images:
-        by_label[each.label].append(each)
-    chance = random.Random(seed)  # noqa: S311 - reproducible, not secret
-    kept: list[LabelledImage] = []
-    held: list[LabelledImage] = []
-    for label in sorted(by_label):
-        group = by_label[label]
-        chance.shuffle(group)
-        cut = max(1, round(len(group) * share))
-        held += group[:cut]
-        kept += group[cut:]
-    return kept, held
 
 
 def normal_of(images: ImageSet) -> Normal:
@@ -346,34 +276,6 @@ def _teacher_facts(teaching: Teaching, test: ImageSet) -> Teacher:
         multiply_adds=teacher.multiply_adds(teaching.sizes.teacher),
         parameters=sum(weight.numel() for weight in teacher.parameters()),
     )
-
-
-def _check_labels(
-    train: Sequence[LabelledImage], others: Sequence[LabelledImage]
-) -> tuple[str, ...]:
-    counts = Counter(each.label for each in train)
-    if len(counts) < 2:  # noqa: PLR2004 - one class leaves nothing to learn
-        raise ConfigurationError(
-            f"the training images have labels {sorted(counts)}; at least two are needed"
-        )
-    rare = {label: count for label, count in counts.items() if count < LEAST_PER_LABEL}
-    if rare:
-        raise ConfigurationError(
-            f"labels with fewer than {LEAST_PER_LABEL} training images: {rare}; "
-            "add images, or leave these labels out or join them into one"
-        )
-    unknown = sorted({each.label for each in others} - counts.keys())
-    if unknown:
-        raise ConfigurationError(
-            f"the images to calibrate or test on have labels that the training images lack: "
-            f"{unknown[:10]}"
-        )
-    return tuple(sorted(counts))
-
-
-def _digest(image: LabelledImage) -> str:
-    content = image.image if isinstance(image.image, bytes) else np.ascontiguousarray(image.image)
-    return hashlib.sha256(content).hexdigest()
 
 
 def _epochs(images: int, sees: int, bounds: tuple[int, int]) -> int:

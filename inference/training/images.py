@@ -15,15 +15,11 @@ from torch import Tensor
 from inference.kernels import Layout
 from inference.pixels import PixelFormat
 from inference.training.data import Batch
+from inference.training.parts import SPLITS, TRAIN
 from schemas.errors import ConfigurationError, ContractError
 
 LABELS_FILE = "labels.csv"
-COLUMNS = ("label", "split")
-SPLITS = {"train": "train", "val": "held_out", "valid": "held_out", "validation": "held_out"} | {
-    "held_out": "held_out",
-    "test": "test",
-}
-"""Names of splits as data sets spell them, and what they are to us."""
+SPLIT = "split"
 GREY_TOLERANCE = 1.0
 """Mean difference between colours, of 255, up to which images count as grey."""
 LOOKED_AT = 64
@@ -81,8 +77,9 @@ def read_images(path: Path, labels: Path | None = None) -> list[LabelledImage]:
     Args:
         path: A folder of JPEG and PNG files with a table ``labels.csv`` of columns ``file`` (path
             within the folder), ``label`` and ``split`` (train, test, and validation where there
-            is one); or an ``.npz`` with ``images`` [M, H, W] or [M, H, W, 3] in uint8, and
-            ``label`` and ``split`` [M] unless a table has them.
+            is one; without this column all are to learn from); or an ``.npz`` with ``images``
+            [M, H, W] or [M, H, W, 3] in uint8, and ``label`` and ``split`` [M] unless a table
+            has them.
         labels: The table, if it lies elsewhere; for an ``.npz``, row by row as its images.
 
     Raises:
@@ -97,14 +94,15 @@ def read_images(path: Path, labels: Path | None = None) -> list[LabelledImage]:
     )
 
 
-def is_image_data(path: Path) -> bool:
-    """Tell whether ``path`` is what ``read_images`` reads, rather than a text file."""
-    return path.suffix == ".npz" or (path.is_dir() and (path / LABELS_FILE).is_file())
+def is_image_data(path: Path, labels: Path | None = None) -> bool:
+    """Tell whether this is what ``read_images`` reads, rather than texts."""
+    is_folder = path.is_dir() and (labels is not None or (path / LABELS_FILE).is_file())
+    return path.suffix == ".npz" or is_folder
 
 
 def _read_folder(folder: Path, table: Path) -> list[LabelledImage]:
     found = []
-    for number, row in enumerate(_rows(table, ("file", *COLUMNS)), start=2):
+    for number, row in enumerate(_rows(table, ("file", "label")), start=2):
         file = folder / row["file"]
         if not file.resolve().is_relative_to(folder.resolve()):
             raise ConfigurationError(f"{table}, line {number}: {row['file']!r} leaves the folder")
@@ -133,7 +131,7 @@ def _read_npz(path: Path, table: Path | None) -> list[LabelledImage]:
     if images.ndim == 4 and images.shape[3] == 1:  # noqa: PLR2004 - a channel of its own
         images = images[..., 0]
     source = table or path
-    rows = _rows(table, COLUMNS) if table else _columns(arrays, path)
+    rows = _rows(table, ("label",)) if table else _columns(arrays, path)
     if len(rows) != len(images):
         raise ConfigurationError(f"{source}: has {len(rows)} rows for {len(images)} images")
     return [
@@ -143,13 +141,13 @@ def _read_npz(path: Path, table: Path | None) -> list[LabelledImage]:
 
 
 def _columns(arrays: dict[str, np.ndarray], path: Path) -> list[dict[str, str]]:
-    missing = [name for name in COLUMNS if name not in arrays]
-    if missing:
+    if "label" not in arrays:
         raise ConfigurationError(
-            f"{path}: has no {' and no '.join(missing)}; add such arrays, or name a table of labels"
+            f"{path}: has no array 'label'; add one, or name a table with --labels"
         )
-    columns = [[str(value) for value in arrays[name].tolist()] for name in COLUMNS]
-    return [dict(zip(COLUMNS, values, strict=True)) for values in zip(*columns, strict=True)]
+    names = [name for name in ("label", SPLIT) if name in arrays]
+    columns = [[str(value) for value in arrays[name].tolist()] for name in names]
+    return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
 
 
 def _rows(table: Path, columns: Sequence[str]) -> list[dict[str, str]]:
@@ -172,10 +170,12 @@ def _rows(table: Path, columns: Sequence[str]) -> list[dict[str, str]]:
 
 
 def _split(row: dict[str, str], source: Path, number: int) -> str:
-    split = SPLITS.get(row["split"].lower())
+    if SPLIT not in row:
+        return TRAIN
+    split = SPLITS.get(row[SPLIT].strip().lower())
     if split is None:
         raise ConfigurationError(
-            f"{source}, row {number}: split is {row['split']!r}; it must be one of {list(SPLITS)}"
+            f"{source}, row {number}: split is {row[SPLIT]!r}; it must be one of {list(SPLITS)}"
         )
     return split
 

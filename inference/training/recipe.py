@@ -9,6 +9,8 @@ import torch
 
 from inference.training.card import write_card
 from inference.training.figures import Facts
+from inference.training.image_recipe import make_image_model
+from inference.training.images import is_image_data
 from inference.training.made import Made
 from inference.training.progress import Report
 from inference.training.settings import TrainingSettings
@@ -30,7 +32,9 @@ def train(settings: TrainingSettings, report: Report) -> None:
     threads = settings.threads or usable_cores()
     torch.set_num_threads(threads)
     torch.manual_seed(settings.seed)
-    made, work = make_text_model(settings, report)
+    takes_images = is_image_data(settings.data, settings.labels)
+    make = make_image_model if takes_images else make_text_model
+    made, work = make(settings, report)
     made.model.config.checkpoint_name = settings.name or settings.out.resolve().name
     made.model.config.checkpoint_version = settings.version
     report("measuring")
