@@ -8,6 +8,7 @@ quantised keeps its own name. At load all of it becomes float32 again.
 import os
 from pathlib import Path
 
+import orjson
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -94,7 +95,19 @@ def write_weights(
             continue
         stored[f"{name}.q"], stored[f"{name}.scale"] = quantise(weight, bits)
         shapes[name] = ",".join(map(str, weight.shape))
-    save_file(stored, Path(directory) / WEIGHTS_FILE, metadata=shapes)
+    path = Path(directory) / WEIGHTS_FILE
+    save_file(stored, path, metadata=shapes)
+    _sort_header(path)
+
+
+def _sort_header(path: Path) -> None:
+    """Sort the metadata, whose order safetensors leaves to chance: same weights, same digest."""
+    with path.open("r+b") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = orjson.loads(file.read(length))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        file.seek(8)
+        file.write(orjson.dumps(header).ljust(length))
 
 
 def read_weights(

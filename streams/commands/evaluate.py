@@ -1,11 +1,14 @@
 """``headrace evaluate``."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 import orjson
+import structlog
 
 from schemas.errors import ConfigurationError
 from streams.tables import aligned
@@ -62,16 +65,25 @@ def command(*, as_json: bool, **options: Any) -> None:
     """  # noqa: D301 - click reads \b itself
     if options["against"] and options["effort"] == ALL:
         raise ConfigurationError("--effort all goes without --against; name one effort, or none")
-    import structlog  # noqa: PLC0415 - as torch below
-
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(30))
     from inference.measured import Request, measure  # noqa: PLC0415 - torch takes seconds
 
-    measured = measure(Request(**options))
+    with _quiet():
+        measured = measure(Request(**options))
     if as_json:
         click.echo(orjson.dumps(measured.document(), option=orjson.OPT_INDENT_2))
         return
     _show(measured, with_classes=options["per_class"])
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Let through warnings alone; how a model is loaded is not what is asked for."""
+    before = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
 
 
 def _show(measured: "Measured", *, with_classes: bool) -> None:

@@ -193,3 +193,14 @@ def test_other_bits_than_the_files_are_refused(written: Path, claimed: dict[str,
     """A configuration of another checkpoint does not turn weights into other weights."""
     with pytest.raises(EngineError, match=r"model\.safetensors cannot be read"):
         read_weights(written, claimed)
+
+
+def test_equal_weights_make_equal_files(tmp_path: Path):
+    """Byte for byte, so that a digest names the weights and not the moment of writing."""
+    weights = {f"blocks.{n}.attention.out.weight": _drawn((3, 128)) for n in range(12)}
+    contents = set()
+    for _ in range(5):
+        write_weights(tmp_path, weights, BITS)
+        contents.add((tmp_path / WEIGHTS_FILE).read_bytes())
+    assert len(contents) == 1
+    assert read_weights(tmp_path, BITS).keys() == weights.keys()
