@@ -48,6 +48,7 @@ class Lane:
         self.modality = modality
         self.topic = topic
         self.engine = engine
+        self._model = engine.model.name
         self._clock = clock
         self._ledger = ledger
         self._publisher = publisher
@@ -127,13 +128,15 @@ class Lane:
             metrics.LATENCY.labels(self.modality).observe(result.latency.total_ms / 1e3)
             metrics.QUEUE_WAIT.labels(self.modality).observe(completion.queue_s)
             if completion.prediction is not None:
-                metrics.ACTIVE_SHARE.labels(self.modality).observe(result.effort.active_share)
+                metrics.ACTIVE_SHARE.labels(self.modality, self._model).observe(
+                    result.effort.active_share
+                )
             return encode_result(
                 result, key=admitted.record.key, traceparent=admitted.inbound.traceparent
             )
 
         def acknowledged() -> None:
-            metrics.RESULTS.labels(self.modality, verdict).inc()
+            metrics.RESULTS.labels(self.modality, self._model, verdict).inc()
             self._ledger.complete(admitted.tracker, admitted.inbound.source.offset)
 
         self._publisher.publish(Parcel(self._results, make, acknowledged))
@@ -155,9 +158,9 @@ class Lane:
         )
 
     def _observe_batch(self, events: int, tokens: int, seconds: float, effort: str) -> None:
-        metrics.BATCH_SECONDS.labels(self.modality, effort).observe(seconds)
-        metrics.BATCH_EVENTS.labels(self.modality).observe(events)
-        metrics.BATCH_TOKENS.labels(self.modality).inc(tokens)
+        metrics.BATCH_SECONDS.labels(self.modality, self._model, effort).observe(seconds)
+        metrics.BATCH_EVENTS.labels(self.modality, self._model).observe(events)
+        metrics.BATCH_TOKENS.labels(self.modality, self._model).inc(tokens)
 
     def _gauge(self) -> None:
         state = self.scheduler.snapshot()

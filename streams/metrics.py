@@ -14,7 +14,7 @@ _SIZE_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 
 EVENTS = Counter("headrace_events", "Records taken from the input topics.", ["modality"])
 RESULTS = Counter(
-    "headrace_results", "Results acknowledged by the broker.", ["modality", "verdict"]
+    "headrace_results", "Results acknowledged by the broker.", ["modality", "model", "verdict"]
 )
 DEAD_LETTERS = Counter(
     "headrace_dead_letters",
@@ -34,16 +34,21 @@ QUEUE_WAIT = Histogram(
     buckets=_LATENCY_BUCKETS,
 )
 BATCH_SECONDS = Histogram(
-    "headrace_batch_seconds", "Run time of a batch.", ["modality", "effort"], buckets=_BATCH_BUCKETS
+    "headrace_batch_seconds",
+    "Run time of a batch.",
+    ["modality", "model", "effort"],
+    buckets=_BATCH_BUCKETS,
 )
 BATCH_EVENTS = Histogram(
-    "headrace_batch_events", "Events in a batch.", ["modality"], buckets=_SIZE_BUCKETS
+    "headrace_batch_events", "Events in a batch.", ["modality", "model"], buckets=_SIZE_BUCKETS
 )
-BATCH_TOKENS = Counter("headrace_batch_tokens", "Tokens run, summed over batches.", ["modality"])
+BATCH_TOKENS = Counter(
+    "headrace_batch_tokens", "Tokens run, summed over batches.", ["modality", "model"]
+)
 ACTIVE_SHARE = Histogram(
     "headrace_active_share",
     "Share of the encoder's parameters that ran for an event.",
-    ["modality"],
+    ["modality", "model"],
     buckets=(0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1),
 )
 QUEUE_EVENTS = Gauge(

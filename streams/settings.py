@@ -1,7 +1,8 @@
 """The worker's settings: a TOML file, then the environment, then flags; later ones win.
 
 An environment variable is ``HEADRACE_`` and the field's name in capitals; ``__`` descends into a
-table (``HEADRACE_SCHEDULER__MAX_BATCH_TOKENS``). Lists are separated by commas.
+table (``HEADRACE_SCHEDULER__MAX_BATCH_TOKENS``). Lists are separated by commas. ``models`` may also
+be given as one text: see :func:`parse_models`.
 """
 
 import dataclasses
@@ -10,7 +11,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -45,28 +46,29 @@ class Budgets(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         return budget
 
 
+NO_MODEL = "none"
+"""In place of a model: the modality is not served."""
+
+
 class Models(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Checkpoint of each modality: a directory, or the name of one that ships with headrace."""
+    """Model of each modality: a directory, the name of a checkpoint that ships, or ``none``.
 
-    news: str | None = "news-sentiment"
-    """Headlines."""
+    What is unset is ``every``, or else the checkpoint that ships for the modality, if one does.
+    """
+
+    news: str | None = None
+    """Of headlines."""
     transcript: str | None = None
-    """Transcript segments; none ships yet."""
+    """Of transcript segments."""
     camera: str | None = None
-    """Camera images; none ships yet."""
+    """Of camera images."""
+    every: str | None = None
+    """Of every modality that it can read and that has none of its own; instead of those that
+    ship."""
 
-    def of(self, modality: Modality) -> str:
-        """Return the checkpoint of one modality.
-
-        Raises:
-            ConfigurationError: None is set.
-        """
+    def named(self, modality: Modality) -> str | None:
+        """Return what is set for one modality."""
         path: str | None = getattr(self, modality.value)
-        if path is None:
-            raise ConfigurationError(
-                f"models.{modality}: no model is set for this modality; give --model PATH "
-                f"or set {ENVIRONMENT_PREFIX}MODELS__{modality.upper()}"
-            )
         return path
 
 
@@ -77,8 +79,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """``host:port`` of the brokers, several separated by commas."""
     group: Annotated[str, msgspec.Meta(min_length=1)] = "headrace"
     """Consumer group; workers of one group share the partitions."""
-    modalities: Annotated[tuple[Modality, ...], msgspec.Meta(min_length=1)] = (Modality.NEWS,)
-    """Which input topics to serve."""
+    modalities: Annotated[tuple[Modality, ...], msgspec.Meta(min_length=1)] | None = None
+    """Which input topics to serve; unset for those of all modalities that have a model."""
     workers: Annotated[int, msgspec.Meta(ge=1, le=256)] = 1
     """Processes to start, each a member of the group; one per core is right."""
     partitions: PositiveInt = 8
@@ -88,7 +90,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     budgets: Budgets = Budgets()
     """Default budget of each modality."""
     models: Models = Models()
-    """Checkpoint of each modality."""
+    """Model of each modality."""
     on_overload: OverloadPolicy = OverloadPolicy.DEGRADE
     """What to do with events that cannot be on time, where the event itself does not say."""
     scheduler: SchedulerSettings = msgspec.field(default_factory=SchedulerSettings)
@@ -151,8 +153,32 @@ def load_settings(
     )
     for name, values in sources:
         _check(values, name)
+        if "every" in values.get("models", {}):
+            merged.pop("models", None)  # for all modalities: also for those named farther away
         _merge(merged, values)
     return _check(merged, "settings")
+
+
+def parse_models(text: str) -> dict[str, str]:
+    """Read ``news=PATH,camera=PATH``, or a single ``PATH`` for every modality that it can read.
+
+    Raises:
+        ConfigurationError: A modality, or what is for every one, is named twice.
+    """
+    parts = _split(text)
+    names = tuple(f"{modality}=" for modality in Modality)
+    if not any(part.startswith(names) for part in parts):
+        parts = [text.strip()]  # a path may hold commas
+    models: dict[str, str] = {}
+    for part in parts:
+        name, path = part.split("=", 1) if part.startswith(names) else ("every", part)
+        if name in models or not path:
+            raise ConfigurationError(
+                f"models: {text!r} names {'nothing' if not path else 'two models'} for {name}; "
+                "give MODALITY=PATH once for each, or one PATH"
+            )
+        models[name] = path
+    return models
 
 
 def _check(values: Mapping[str, Any], source: str) -> Settings:
@@ -164,11 +190,14 @@ def _check(values: Mapping[str, Any], source: str) -> Settings:
 
 def _read_file(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigurationError(f"--config {path}: cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"--config {path}: is not TOML: {error}") from error
+    if isinstance(models := values.get("models"), str):
+        values["models"] = parse_models(models)
+    return values
 
 
 def _read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
@@ -177,6 +206,9 @@ def _read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
         if not name.startswith(ENVIRONMENT_PREFIX) or name in _NOT_SETTINGS:
             continue
         path = name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
+        if path == ["models"]:
+            values["models"] = parse_models(text) | values.get("models", {})
+            continue
         table = values
         for key in path[:-1]:
             table = table.setdefault(key, {})
@@ -196,7 +228,7 @@ def _is_list(path: list[str]) -> bool:
 
 
 def _origin(kind: Any) -> Any:
-    if get_origin(kind) in (Annotated, UnionType):
+    if get_origin(kind) in (Annotated, Union, UnionType):
         return _origin(get_args(kind)[0])
     return get_origin(kind) or kind
 

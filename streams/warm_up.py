@@ -1,11 +1,12 @@
 """What a worker measures its engine on before the first event pays for it."""
 
 from inference.engine import Encoded, Engine
-from schemas.events import Event, Modality, NewsEvent, TranscriptEvent
+from schemas.events import CameraEvent, Event, Modality, NewsEvent, TranscriptEvent
+from streams.steel import FLAWS, draw_steel
 
 # Short and long, plain and puzzling: a batch costs what its hardest event needs, and texts of one
 # kind would all leave the model at its first exit.
-_TEXTS = (
+_HEADLINES = (
     "Shares of the company rose after it reported higher profits for the quarter",
     "Regulator neither clears nor blocks the merger of two grain traders, asks for more papers",
     "Dividend unchanged",
@@ -41,11 +42,63 @@ _TEXTS = (
 )
 
 
-def warm_up_examples(engine: Engine) -> list[Encoded]:
-    """Return inputs of different length and difficulty that the engine can read; maybe none."""
-    events: list[Event] = []
-    if Modality.NEWS in engine.modalities:
-        events.extend(NewsEvent(id="warm-up", headline=text) for text in _TEXTS)
-    elif Modality.TRANSCRIPT in engine.modalities:
-        events.extend(TranscriptEvent(id="warm-up", text=text) for text in _TEXTS)
-    return engine.encode(events) if events else []
+_SEGMENTS = (
+    "hi my card went missing on the bus this morning and i would like it blocked please",
+    "yes",
+    "the transfer to my landlord has been pending since friday and he keeps asking me about it",
+    "can you tell me when the new card gets here",
+    "i topped up fifty but my balance has not moved at all",
+    "no it still says declined",
+    "what do you charge if i take out money abroad",
+    "okay let me find the letter one second it should be here somewhere",
+    "there is a payment to a shop i have never heard of",
+    "how do i change my pin",
+    "right so i was at the counter and the machine kept the card and then it gave me nothing",
+    "that is fine thank you",
+    "i would like to close the account",
+    "my surname changed when i got married so what do you need from me",
+    "it asks for a code and the code never comes",
+    "sorry could you say that again",
+    "is there a limit on how much i can send in one go because it is for a car",
+    "i was charged twice for the same thing",
+    "do you take cards from other banks for a top up",
+    "the app wants a photo of my passport but it will not accept any of the pictures i take",
+    "which exchange rate did you use there",
+    "i need the refund before the end of the month if that is at all possible",
+    "hello are you still there",
+    "can my daughter have an account she is fifteen",
+    "the direct debit went out a week early and now the rent is going to bounce",
+    "i only got half of the cash that i asked for",
+    "please just send me a new one",
+    "why was my identity checked again i did all of that last year when i joined",
+    "so the virtual card works online but not in this one shop",
+    "apple pay stopped working on my new phone",
+    "good morning it is about a cheque that i paid in",
+    "never mind i found it",
+)
+_PICTURES = 8
+"""Of each flaw."""
+
+
+def warm_up_examples(engine: Engine, modality: Modality) -> list[Encoded]:
+    """Return inputs of a modality that differ in length and difficulty.
+
+    Args:
+        engine: Encodes them.
+        modality: One that the engine can read.
+    """
+    return engine.encode(_events(modality))
+
+
+def _events(modality: Modality) -> list[Event]:
+    match modality:
+        case Modality.NEWS:
+            return [NewsEvent(id="warm-up", headline=text) for text in _HEADLINES]
+        case Modality.TRANSCRIPT:
+            return [TranscriptEvent(id="warm-up", text=text) for text in _SEGMENTS]
+        case Modality.CAMERA:
+            return [
+                CameraEvent(id="warm-up", image=draw_steel(flaw, seed))
+                for seed in range(_PICTURES)
+                for flaw in FLAWS
+            ]

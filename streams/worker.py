@@ -2,8 +2,8 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import gc
-import time
 from functools import partial
 
 import structlog
@@ -13,7 +13,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from inference.checkpoint import load_engine
 from inference.clock import SystemClock
 from inference.engine import Engine
-from schemas.errors import BrokerError, ConfigurationError
+from inference.shared_device import SharedDevice
+from schemas.errors import BrokerError
 from schemas.events import Modality
 from schemas.limits import DEFAULT_LIMITS
 from streams import metrics
@@ -22,6 +23,7 @@ from streams.connection import Connection
 from streams.consume import ConsumeLoop
 from streams.health import Health, serve
 from streams.lane import Lane
+from streams.models import load_models
 from streams.offsets import Ledger
 from streams.publisher import Publisher
 from streams.settings import Settings
@@ -54,22 +56,22 @@ class Worker:
         """Serve until stopped.
 
         Raises:
-            ConfigurationError: A setting cannot be used.
+            ConfigurationError: A setting cannot be used, or there is no model for it.
             BrokerError: The broker cannot be reached or refuses this worker.
             EngineError: The model cannot be loaded, or its thread died.
         """
         async with contextlib.AsyncExitStack() as stack:
             await self._serve_health(stack)
-            engines = self._load_engines()
+            engines = load_models(self._settings, load_engine)
             self.health.met("model")
-            if not await self._connected():
+            if not await self._connected(list(engines)):
                 return
             self.health.met("broker")
             ledger = Ledger()
             publisher = await self._start_publisher(stack)
             lanes = self._lanes(engines, ledger, publisher)
             for lane in lanes.values():
-                await lane.scheduler.start(warmup=warm_up_examples(lane.engine))
+                await lane.scheduler.start(warmup=warm_up_examples(lane.engine, lane.modality))
                 stack.push_async_callback(lane.scheduler.close)
             _settle_memory()
             await self._consume(lanes, ledger, publisher)
@@ -85,33 +87,9 @@ class Worker:
         stack.push_async_callback(runner.cleanup)
         log.info("metrics_served", host=settings.metrics_host, port=port)
 
-    def _load_engines(self) -> dict[Modality, Engine]:
-        engines: dict[str, Engine] = {}
-        chosen: dict[Modality, Engine] = {}
-        for modality in self._settings.modalities:
-            path = self._settings.models.of(modality)
-            started = time.perf_counter()
-            engine = engines.get(path) or load_engine(path)
-            engines[path] = chosen[modality] = engine
-            if modality not in engine.modalities:
-                served = ", ".join(sorted(engine.modalities))
-                raise ConfigurationError(
-                    f"models.{modality}: {path} classifies {served}, not {modality}; "
-                    "choose a model that was made for it"
-                )
-            log.info(
-                "model_loaded",
-                modality=modality.value,
-                model=engine.model.name,
-                version=engine.model.version,
-                digest=engine.model.digest[:19],
-                seconds=round(time.perf_counter() - started, 2),
-            )
-        return chosen
-
-    async def _connected(self) -> bool:
+    async def _connected(self, modalities: list[Modality]) -> bool:
         """Connect, unless a stop comes first: there is nothing to drain yet."""
-        connecting = asyncio.create_task(self._connect())
+        connecting = asyncio.create_task(self._connect(modalities))
         stopped = asyncio.create_task(self._wait_for_stop())
         try:
             await asyncio.wait([connecting, stopped], return_when=asyncio.FIRST_COMPLETED)
@@ -124,12 +102,12 @@ class Worker:
                 task.cancel()
             await asyncio.gather(connecting, stopped, return_exceptions=True)
 
-    async def _connect(self) -> None:
+    async def _connect(self, modalities: list[Modality]) -> None:
         """Make sure of the broker and its topics, with patience for one that is just starting."""
         settings = self._settings
         names = [
             name
-            for modality in settings.modalities
+            for modality in modalities
             for name in (
                 event_topic(modality),
                 result_topic(modality),
@@ -174,18 +152,23 @@ class Worker:
         self, engines: dict[Modality, Engine], ledger: Ledger, publisher: Publisher
     ) -> dict[str, Lane]:
         settings = self._settings
+        device = SharedDevice(self._clock, device_timeout_ms=settings.scheduler.device_timeout_ms)
+        # The bound holds over all models, and a flooded one leaves the others their part.
+        tokens = max(1, settings.scheduler.max_queue_tokens // len(engines))
+        scheduler = dataclasses.replace(settings.scheduler, max_queue_tokens=tokens)
         lanes = (
             Lane(
                 modality=modality,
                 topic=event_topic(modality),
                 engine=engine,
                 clock=self._clock,
-                scheduler_settings=settings.scheduler,
+                scheduler_settings=scheduler,
                 budget_ms=settings.budgets.of(modality),
                 on_overload=settings.on_overload,
                 limits=DEFAULT_LIMITS,
                 ledger=ledger,
                 publisher=publisher,
+                device=device,
             )
             for modality, engine in engines.items()
         )
@@ -233,7 +216,7 @@ class Worker:
         stopped = asyncio.create_task(self._wait_for_stop())
         failures: list[asyncio.Future[None]] = [
             publisher.failure,
-            *(lane.scheduler.failure for lane in lanes.values()),
+            *{lane.scheduler.failure for lane in lanes.values()},
             *side,
         ]
         try:

@@ -12,7 +12,7 @@ import click
 from inference.work import OverloadPolicy
 from schemas.events import Modality
 from streams.logs import configure
-from streams.settings import Settings, load_settings
+from streams.settings import Settings, load_settings, parse_models
 
 _POLICIES = click.Choice([policy.value for policy in OverloadPolicy])
 _MODALITIES = click.Choice([modality.value for modality in Modality])
@@ -25,7 +25,13 @@ _MODALITIES = click.Choice([modality.value for modality in Modality])
 @click.option("--workers", type=int, help="Processes to start; one per core.")
 @click.option("--budget-ms", type=float, help="Budget of events that name none.")
 @click.option("--on-overload", type=_POLICIES, help="What to do when a deadline cannot be met.")
-@click.option("--model", metavar="PATH|NAME", help="Checkpoint of the served modalities.")
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    metavar="[MODALITY=]PATH|NAME",
+    help="Of one modality, or of all that it can read. Repeatable.",
+)
 @click.option("--partitions", type=int, help="Partitions of topics that are created.")
 @click.option("--create-topics/--no-create-topics", default=None, help="Create missing topics.")
 @click.option("--metrics-port", type=int, help="Port of /metrics, /healthz, /readyz; 0: a free one")
@@ -36,12 +42,15 @@ _MODALITIES = click.Choice([modality.value for modality in Modality])
 def command(config: Path | None, **flags: Any) -> None:
     """Classify the events of the input topics until stopped.
 
+    Without --modality, all modalities are served that have a model; those that ship have one.
+
     SIGTERM and Ctrl-C drain what was taken in, commit it, and exit with 0.
 
     \b
     Examples:
       headrace run --bootstrap-servers localhost:9092
       headrace run --workers 4 --metrics-port 9464 --on-overload shed
+      headrace run --model news=./my-news-model --model camera=none
     """  # noqa: D301 - click reads \b itself
     settings = load_settings(config=config, flags=_nested(flags))
     configure(settings.log_format, settings.log_level)
@@ -53,13 +62,13 @@ def command(config: Path | None, **flags: Any) -> None:
 
 def _nested(flags: dict[str, Any]) -> dict[str, Any]:
     """Sort flat flags into the tables that they belong to."""
-    budget_ms, model = flags.pop("budget_ms"), flags.pop("model")
+    budget_ms, models = flags.pop("budget_ms"), flags.pop("models")
     modalities = flags.pop("modalities") or None
     return {
         **flags,
         "modalities": modalities,
         "budgets": dict.fromkeys(Modality, budget_ms),
-        "models": dict.fromkeys(modalities or [modality.value for modality in Modality], model),
+        "models": parse_models(",".join(models)) if models else None,
     }
 
 

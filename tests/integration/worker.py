@@ -60,7 +60,12 @@ class RunningWorker:
 async def running_worker(
     bootstrap_servers: str, log: Path, *flags: str, ready: bool = True
 ) -> AsyncIterator[RunningWorker]:
-    """Start a worker, wait until it is ready, and end it if the test has not."""
+    """Start a worker, wait until it is ready, and end it if the test has not.
+
+    It serves headlines alone unless the flags name modalities.
+    """
+    if "--modality" not in flags:
+        flags = ("--modality", "news", *flags)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -8,15 +8,51 @@ import pytest
 from inference.work import OverloadPolicy
 from schemas.errors import ConfigurationError
 from schemas.events import Modality
-from streams.settings import Settings, as_flags, load_settings
+from streams.settings import Models, as_flags, load_settings
 
 
-def test_defaults_serve_news_within_150_ms() -> None:
-    """With nothing said, one worker classifies headlines."""
+def test_defaults_leave_models_and_modalities_open() -> None:
+    """With nothing said, whatever ships is served."""
     settings = load_settings(environment={})
-    assert settings.modalities == (Modality.NEWS,)
-    assert settings.budgets.of(Modality.NEWS) == 150
-    assert settings.models.of(Modality.NEWS) == "news-sentiment"
+    assert settings.modalities is None
+    assert [settings.budgets.of(each) for each in Modality] == [150, 200, 100]
+    assert settings.models == Models()
+
+
+@pytest.mark.parametrize(
+    ("text", "models"),
+    [
+        ("./mine", Models(every="./mine")),
+        ("news=a, camera=none", Models(news="a", camera="none")),
+        ("news=a,./mine", Models(news="a", every="./mine")),
+        ("./runs/a=1,b=2", Models(every="./runs/a=1,b=2")),
+        ("transcript=./runs/a=1", Models(transcript="./runs/a=1")),
+    ],
+)
+def test_models_are_named_by_modality_or_for_all(text: str, models: Models, tmp_path: Path) -> None:
+    """The same text in a file and in the environment."""
+    assert load_settings(environment={"HEADRACE_MODELS": text}).models == models
+    config = tmp_path / "headrace.toml"
+    config.write_text(f"models = '{text}'\n")
+    assert load_settings(config=config, environment={}).models == models
+
+
+@pytest.mark.parametrize("text", ["news=a,news=b", "news=a,b,c", "news=", ""])
+def test_models_that_contradict_each_other_are_refused(text: str) -> None:
+    """Which of the two was meant cannot be told."""
+    with pytest.raises(ConfigurationError, match="MODALITY=PATH once"):
+        load_settings(environment={"HEADRACE_MODELS": text})
+
+
+def test_models_of_tables_and_texts_are_merged(tmp_path: Path) -> None:
+    """The nearer to the call, the stronger; one for all is for all named farther away, too."""
+    config = tmp_path / "headrace.toml"
+    config.write_text('[models]\nnews = "file"\ncamera = "file"\n')
+    near = {"HEADRACE_MODELS": "transcript=near", "HEADRACE_MODELS__NEWS": "near"}
+    merged = load_settings(config=config, environment=near)
+    assert merged.models == Models(news="near", transcript="near", camera="file")
+    over = load_settings(config=config, environment=near, flags={"models": {"every": "flag"}})
+    assert over.models == Models(every="flag")
 
 
 def test_flags_outweigh_the_environment_and_that_the_file(tmp_path: Path) -> None:
@@ -74,15 +110,10 @@ def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
         load_settings(config=broken, environment={})
 
 
-def test_a_modality_without_a_model_says_how_to_give_one() -> None:
-    """The remedy stands in the message."""
-    with pytest.raises(ConfigurationError, match="--model PATH"):
-        Settings().models.of(Modality.CAMERA)
-
-
 def test_settings_survive_the_way_to_a_worker_process() -> None:
     """What the supervisor hands on is what the worker reads."""
     settings = load_settings(
-        environment={}, flags={"workers": 2, "scheduler": {"max_batch_tokens": 77}}
+        environment={"HEADRACE_MODELS": "news=none,./mine"},
+        flags={"workers": 2, "scheduler": {"max_batch_tokens": 77}},
     )
     assert load_settings(environment={}, flags=as_flags(settings)) == settings

@@ -12,7 +12,7 @@ from schemas.errors import BrokerError, ConfigurationError, EngineError
 from schemas.events import Modality
 from streams import service, worker
 from streams.offsets import Ledger
-from streams.settings import Models, Settings
+from streams.settings import Settings
 from streams.topics import TopicRefusedError
 from streams.worker import Worker
 from tests.fakes.engine import FakeEngine
@@ -59,7 +59,7 @@ async def test_a_worker_without_partitions_yet_is_not_ready() -> None:
 
 async def test_a_stop_ends_the_wait_for_a_broker(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing was taken in, so that there is nothing to wait for; it is a stop like any other."""
-    monkeypatch.setattr(Worker, "_load_engines", lambda _: {})
+    monkeypatch.setattr(worker, "load_models", lambda *_: {Modality.NEWS: FakeEngine()})
     waiting = Worker(UNREACHABLE)
     running = asyncio.create_task(waiting.run())
     await asyncio.sleep(0.05)
@@ -72,33 +72,11 @@ async def test_an_unreachable_broker_is_tried_until_the_time_is_over(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The error names address and remedy."""
-    monkeypatch.setattr(Worker, "_load_engines", lambda _: {})
+    monkeypatch.setattr(worker, "load_models", lambda *_: {Modality.NEWS: FakeEngine()})
     monkeypatch.setattr(worker, "CONNECT_RETRY_S", 0.01)
     patient = Worker(msgspec.structs.replace(UNREACHABLE, connect_timeout_ms=50.0))
     with pytest.raises(BrokerError, match=f"{NOWHERE}.*headrace broker"):
         await patient.run()
-
-
-def test_a_modality_that_the_model_cannot_read_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The line says which the model can; serving it all the same would bury every event."""
-    monkeypatch.setattr(worker, "load_engine", lambda _: FakeEngine(modalities=[Modality.NEWS]))
-    chosen = msgspec.structs.replace(
-        Settings(), modalities=(Modality.CAMERA,), models=Models(camera="news-sentiment")
-    )
-    with pytest.raises(ConfigurationError, match=r"models\.camera: .* classifies news, not camera"):
-        Worker(chosen)._load_engines()
-
-
-def test_modalities_of_one_checkpoint_share_its_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its weights lie in memory once."""
-    monkeypatch.setattr(worker, "load_engine", lambda _: FakeEngine())
-    both = (Modality.NEWS, Modality.TRANSCRIPT)
-    models = Models(news="one", transcript="one")
-    engines = Worker(
-        msgspec.structs.replace(Settings(), modalities=both, models=models)
-    )._load_engines()
-    assert set(engines) == set(both)
-    assert engines[Modality.NEWS] is engines[Modality.TRANSCRIPT]
 
 
 @pytest.mark.parametrize(
