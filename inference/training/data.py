@@ -130,14 +130,16 @@ class TokenSet:
     Attributes:
         ids: Token ids of each text.
         targets: Class number of each text, [M].
+        per_round: Texts of one shuffled round, drawn anew for each; ``None`` for all.
     """
 
     ids: list[list[int]]
     targets: Tensor
+    per_round: int | None = None
 
     def __len__(self) -> int:
-        """Count the texts."""
-        return len(self.ids)
+        """Count the texts of a round."""
+        return min(len(self.ids), self.per_round or len(self.ids))
 
     @property
     def lengths(self) -> Tensor:
@@ -145,7 +147,7 @@ class TokenSet:
         return torch.tensor([len(each) for each in self.ids])
 
     def batches(self, size: int, *, chance: torch.Generator | None = None) -> Iterator[Batch]:
-        """Go through the set once, shuffled by ``chance``, else from short to long.
+        """Go through one round, shuffled by ``chance``, else through the set from short to long.
 
         Shuffled batches are cut from pools sorted by length: texts of equal length are attended to
         in one call.
@@ -155,7 +157,8 @@ class TokenSet:
             order = lengths.argsort(stable=True)
             yield from (self._pack(index) for index in torch.split(order, size))
             return
-        pools = torch.split(torch.randperm(len(self), generator=chance), size * POOL)
+        drawn = torch.randperm(len(self.ids), generator=chance)[: len(self)]
+        pools = torch.split(drawn, size * POOL)
         sorted_pools = [pool[lengths[pool].argsort(stable=True)] for pool in pools]
         batches = [index for pool in sorted_pools for index in torch.split(pool, size)]
         for place in torch.randperm(len(batches), generator=chance).tolist():

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -30,10 +30,8 @@ from inference.training.vocabulary import prune
 from inference.training.workspace import Workspace, digest_of
 
 STORAGE_BITS = {"embedding": 4, "attention": 8, "experts": 4}
-TEACHER_STEPS, TEACHER_EPOCHS = 900, (2, 10)
-"""Steps that a teacher needs, as far as the fewest and the most epochs allow."""
-STUDENT_STEPS, STUDENT_EPOCHS = 1800, (3, 25)
-"""Likewise for a student."""
+ROUND = 20_000
+"""Texts of one epoch at most: of larger sets, each epoch draws as many anew."""
 MAKING = (
     "fine-tuned on the texts, its feed-forward neurons cut into experts, then distilled. The token "
     "embedding is the teacher's own."
@@ -93,7 +91,8 @@ def make_text_model(settings: TrainingSettings, report: Report) -> tuple[Made, W
     work.begin(report, resume=settings.resume)
     freeze_embedding(teacher, STORAGE_BITS["embedding"])
     schedule = _schedule(recipe, len(sets.train), student=False)
-    fine_tune(teacher, sets.train, schedule, report, state=work.state("teacher"))
+    some = replace(sets.train, per_round=ROUND)
+    fine_tune(teacher, some, schedule, report, state=work.state("teacher"))
     student = _student(recipe, teacher, shape, sets, work, report)
     _round_weights(student)
     calibrate(student, sets.held_out, accuracy_loss=settings.accuracy_loss)
@@ -134,26 +133,43 @@ def _read(settings: TrainingSettings, report: Report) -> Parts:
     return parts
 
 
-def epochs_for(examples: int, batch_size: int, *, steps: int, bounds: tuple[int, int]) -> int:
-    """Return how many times to go through the data.
+@dataclass(frozen=True)
+class Enough:
+    """How much learning is enough.
 
-    Args:
-        examples: How many there are.
-        batch_size: Examples per step.
-        steps: Steps that are enough.
-        bounds: Fewest and most epochs: all data is to be seen, but none of it by heart.
+    Attributes:
+        steps: As many are enough, as far as the others allow.
+        least: Passes through small and middling data: all of it is to be seen.
+        most: Passes: none of it is to be learned by heart.
+        most_steps: However much data there is, more would take hours.
     """
-    least, most = bounds
-    return max(least, min(most, math.ceil(steps * batch_size / examples)))
+
+    steps: int
+    least: int
+    most: int
+    most_steps: int
+
+    def epochs(self, examples: int, batch_size: int) -> int:
+        """Return how many epochs, of at most ``ROUND`` examples each, that makes."""
+        steps = min(self.most * examples / batch_size, self.steps)
+        steps = max(self.least * examples / batch_size, steps)
+        return math.ceil(min(self.most_steps, steps) * batch_size / min(examples, ROUND))
+
+
+FOR_TEACHER = Enough(steps=900, least=2, most=10, most_steps=3_000)
+FOR_STUDENT = Enough(steps=1_800, least=3, most=25, most_steps=6_000)
 
 
 def _schedule(recipe: TextRecipe, examples: int, *, student: bool) -> Schedule:
-    epochs = recipe.epochs if student else recipe.teacher_epochs
-    steps, bounds = (STUDENT_STEPS, STUDENT_EPOCHS) if student else (TEACHER_STEPS, TEACHER_EPOCHS)
+    passes = recipe.epochs if student else recipe.teacher_epochs
+    enough = FOR_STUDENT if student else FOR_TEACHER
+    epochs = enough.epochs(examples, recipe.batch_size)
+    if passes:
+        epochs = math.ceil(passes * examples / min(examples, ROUND))
     rate = recipe.rate if student else recipe.teacher_rate
     size = recipe.batch_size
     return Schedule(
-        epochs=epochs or epochs_for(examples, size, steps=steps, bounds=bounds),
+        epochs=epochs,
         rate=rate,
         fresh_rate=(5 if student else 10) * rate,
         batch_size=size,
@@ -174,7 +190,8 @@ def _student(  # noqa: PLR0917 - what the teacher's stage left
     student.config.storage_bits = dict(STORAGE_BITS)
     teacher_logits = all_exits(teacher, sets.train, experts=1)[-1]
     schedule = _schedule(recipe, len(sets.train), student=True)
-    distil(student, teacher_logits, sets.train, schedule, report, state=work.state("student"))
+    some = replace(sets.train, per_round=ROUND)
+    distil(student, teacher_logits, some, schedule, report, state=work.state("student"))
     return student
 
 

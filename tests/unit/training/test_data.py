@@ -1,6 +1,7 @@
 """Labelled texts: their labels checked, split and batched."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 import torch
@@ -109,3 +110,17 @@ def test_chance_orders_the_batches(texts: TokenSet):
     again = torch.Generator().manual_seed(5)
     assert first == [batch.index.tolist() for batch in texts.batches(8, chance=again)]
     assert first != second
+
+
+def test_a_round_of_a_large_set_is_a_part_of_it(texts: TokenSet):
+    """Another one each time; without chance it is all there."""
+    some = replace(texts, per_round=20)
+    chance = torch.Generator().manual_seed(1)
+    first, second = (
+        {place for batch in some.batches(8, chance=chance) for place in batch.index.tolist()}
+        for _ in range(2)
+    )
+    assert len(some) == len(first) == len(second) == 20
+    assert first != second
+    assert sum(len(batch.index) for batch in some.batches(8)) == 50
+    assert len(replace(texts, per_round=70)) == 50

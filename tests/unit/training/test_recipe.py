@@ -14,13 +14,7 @@ from click.testing import CliRunner, Result
 
 from inference.checkpoint import load_engine
 from inference.training.teacher import teacher_directory
-from inference.training.text_recipe import (
-    STUDENT_EPOCHS,
-    STUDENT_STEPS,
-    TEACHER_EPOCHS,
-    TEACHER_STEPS,
-    epochs_for,
-)
+from inference.training.text_recipe import FOR_STUDENT, FOR_TEACHER
 from schemas.errors import ConfigurationError
 from schemas.events import NewsEvent
 from streams.cli import cli
@@ -229,12 +223,17 @@ def test_an_output_that_is_something_else_is_refused(
 
 @pytest.mark.parametrize(
     ("examples", "teacher", "student"),
-    [(100, 10, 25), (1_000, 10, 25), (3_000, 10, 20), (10_000, 3, 6), (100_000, 2, 3)],
+    [
+        (100, 10, 25),
+        (1_000, 10, 25),
+        (3_000, 10, 20),
+        (10_000, 3, 6),
+        (20_000, 2, 3),
+        (100_000, 5, 10),
+        (10_000_000, 5, 10),
+    ],
 )
 def test_small_sets_are_gone_through_more_often(examples: int, teacher: int, student: int):
-    """So that there are steps enough, and not too many of them."""
-    found = [
-        epochs_for(examples, 32, steps=TEACHER_STEPS, bounds=TEACHER_EPOCHS),
-        epochs_for(examples, 32, steps=STUDENT_STEPS, bounds=STUDENT_EPOCHS),
-    ]
-    assert found == [teacher, student]
+    """So that there are steps enough; beyond twenty thousand texts an epoch is a part of them."""
+    assert FOR_TEACHER.epochs(examples, 32) == teacher
+    assert FOR_STUDENT.epochs(examples, 32) == student
