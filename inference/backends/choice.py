@@ -52,7 +52,11 @@ def _time_products(precision: Precision, width: int) -> float:
         nn.Linear(neurons, width, dtype=kind),
     ]
     if precision is Precision.INT8:
-        products = [Int8Linear(each) for each in products if isinstance(each, nn.Linear)]
+        products = [
+            Int8Linear(each, torch.ones(each.in_features))
+            for each in products
+            if isinstance(each, nn.Linear)
+        ]
     layer = nn.Sequential(*products)
     hidden = torch.ones(ROWS, width, dtype=kind)
     taken = []

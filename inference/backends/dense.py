@@ -20,8 +20,10 @@ from inference.backends.source import (
     read_tokenizer,
 )
 from inference.backends.text_engine import PackedTextEngine
+from inference.kernels import Layout
 from schemas.errors import EngineError
 
+SAMPLE_TEXTS, SAMPLE_TOKENS = 16, 32
 BERT_BLOCK = {
     "attention_out": "attention.output.dense",
     "attention_norm": "attention.output.LayerNorm",
@@ -141,7 +143,7 @@ class PackedFamilies:
         shape = shape_of(source, family, len(labels))
         network = build(source, family, shape)
         precision = request.precision or quickest(shape.width, request.device)
-        convert(network, precision, request.device)
+        convert(network, precision, request.device, lambda: _run_sample(network, shape))
         tokenizer = read_tokenizer(source, min(longest_text(source), shape.longest))
         return PackedTextEngine(
             network, tokenizer, identity(source), labels, layers=shape.layers, device=request.device
@@ -192,6 +194,13 @@ def build(source: Source, family: Family, shape: Shape) -> DenseEncoder:
             f"{source.path}: weights do not fit the configuration: {error}"
         ) from error
     return network.eval()
+
+
+def _run_sample(network: DenseEncoder, shape: Shape) -> None:
+    """Run some texts of random pieces."""
+    layout = Layout((min(SAMPLE_TOKENS, shape.longest),) * SAMPLE_TEXTS)
+    chance = torch.Generator().manual_seed(0)
+    network(torch.randint(shape.vocabulary, (layout.tokens,), generator=chance), layout)
 
 
 def _field(config: Mapping[str, Any], family: Family, name: str, default: Any) -> Any:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from inference.backends import Request, Source
 from inference.backends.answers import failures_of, predictions
 from inference.backends.choice import quickest
-from inference.backends.image_engine import PaddedImageEngine, read_pixels
+from inference.backends.image_engine import PaddedImageEngine, ScaledPixels, read_pixels
 from inference.backends.linear import convert
 from inference.backends.source import (
     identity,
@@ -34,6 +34,7 @@ TEXT_SUFFIX = "ForSequenceClassification"
 IMAGE_SUFFIX = "ForImageClassification"
 WASTE = 0.125
 """Share of padding that a group of texts may have."""
+SAMPLE, SAMPLE_TOKENS = 8, 32
 SPARE_TOKENS = 64
 """Padding that costs less than another call of the model."""
 
@@ -54,18 +55,21 @@ class TransformersBackend:
         width = getattr(config, "hidden_size", None)
         width = width if isinstance(width, int) else 512
         precision = request.precision or quickest(width, request.device)
-        convert(network, precision, request.device)
         layers = count_layers(config)
         if not is_text:
+            pixels = read_pixels(source)
+            convert(network, precision, request.device, lambda: _run_images(network, pixels))
             return PaddedImageEngine(
                 network,
-                read_pixels(source),
+                pixels,
                 identity(source),
                 labels,
                 layers=layers,
                 device=request.device,
             )
         tokenizer = read_tokenizer(source, longest_text(source))
+        longest = tokenizer.max_tokens
+        convert(network, precision, request.device, lambda: _run_texts(network, longest))
         return PaddedTextEngine(
             network, tokenizer, identity(source), labels, layers=layers, device=request.device
         )
@@ -123,6 +127,26 @@ def _with_linear_layers(network: nn.Module) -> nn.Module:
                 linear.bias.data = module.bias.data
                 setattr(parent, name, linear)
     return network
+
+
+def _run_texts(network: Any, longest: int) -> None:
+    """Run some texts of random pieces, one by one: not every model takes several."""
+    config = network.config.get_text_config()
+    chance = torch.Generator().manual_seed(0)
+    for _ in range(SAMPLE):
+        ids = torch.randint(config.vocab_size, (1, min(SAMPLE_TOKENS, longest)), generator=chance)
+        if isinstance(config.eos_token_id, int):
+            # Some models read a text at its end, and want one end alone.
+            ids[ids == config.eos_token_id] = 0
+            ids[:, -1] = config.eos_token_id
+        network(input_ids=ids)
+
+
+def _run_images(network: Any, pixels: ScaledPixels) -> None:
+    """Run some images of noise."""
+    chance = torch.Generator().manual_seed(0)
+    shape = (SAMPLE, pixels.channels, pixels.height, pixels.width)
+    network(pixel_values=torch.randn(shape, generator=chance))
 
 
 def count_layers(config: Any) -> int:
