@@ -83,7 +83,7 @@ def fine_tune_images(
     """Train the teacher on the labels, on smaller images first."""
     chance = torch.Generator().manual_seed(schedule.seed + 1)
     height, width = train.pixels.shape[2:]
-    small = tuple(max(32, round(side * SMALLER / 32) * 32) for side in (height, width))
+    small = tuple(max(32, round(side * SMALLER / 16) * 16) for side in (height, width))
 
     def loss(batch: Batch, epoch: int) -> Tensor:
         size = (small[0], small[1]) if epoch < schedule.epochs * SMALL_SHARE else (height, width)
