@@ -201,7 +201,7 @@ def _making(found: dict[str, Any], facts: Facts) -> str:
 ```
 
 Seed {settings.seed}, {facts.threads} threads of {found["cpu"]}, torch {found["torch"]},
-{facts.seconds / 60:.0f} minutes."""
+{facts.seconds / 60:.0f} minutes{" since the run was last taken up" if facts.resumed else ""}."""
 
 
 def _millions(count: float) -> str:

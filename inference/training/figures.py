@@ -31,13 +31,15 @@ class Facts:
     Attributes:
         settings: What it was trained with.
         threads: With how many.
-        seconds: Time it took.
+        seconds: Time it took; of a run that was taken up again, since then.
+        resumed: Whether it was one.
         made: What was trained.
     """
 
     settings: TrainingSettings
     threads: int
     seconds: float
+    resumed: bool = False
     made: Made
 
 
@@ -112,6 +114,7 @@ def figures(model: SparseEncoderForSequenceClassification, facts: Facts) -> dict
         "torch": torch.__version__,
         "seed": facts.settings.seed,
         "seconds": round(facts.seconds, 1),
+        "resumed": facts.resumed,
     }
 
 

@@ -42,7 +42,11 @@ def train(settings: TrainingSettings, report: Report) -> None:
         draft = Path(name)
         _write(made, draft)
         facts = Facts(
-            settings=settings, threads=threads, seconds=time.perf_counter() - began, made=made
+            settings=settings,
+            threads=threads,
+            seconds=time.perf_counter() - began,
+            resumed=work.resumed,
+            made=made,
         )
         write_card(draft, facts, report)
         for file in sorted(draft.iterdir()):

@@ -25,12 +25,16 @@ class Workspace:
         out: The checkpoint's directory; made where it is missing.
         run: What the run's weights depend on: settings, and a digest of the data.
 
+    Attributes:
+        resumed: Whether a stopped run was taken up.
+
     Raises:
         ConfigurationError: It cannot be written, or holds what must not be overwritten.
     """
 
     def __init__(self, out: Path, run: dict[str, Any]) -> None:
         self.out = out
+        self.resumed = False
         self._run = run
         self.state_directory = out / STATE_DIRECTORY
         check_writable(out)
@@ -52,6 +56,7 @@ class Workspace:
         )
         if left and not differing and resume is not False:
             report(f"taking up the run that was stopped in {self.out}")
+            self.resumed = True
             return
         if resume:
             what = f"was of other {', '.join(differing)}" if left else "is not there"
