@@ -131,6 +131,16 @@ class Optimizer:
         )
 
 
+def open_model(model_path: str | Path) -> CompiledModel:
+    """Compile a model as it runs best on this machine; one thread, as a worker is to have.
+
+    Raises:
+        ConfigurationError: There is no such model, or it is none that can be run.
+        EngineError: A file of the model is damaged.
+    """
+    return Optimizer(model_path).compile()
+
+
 def choose_device(device_map: str) -> torch.device:
     """Return the device of a name.
 

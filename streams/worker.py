@@ -10,9 +10,9 @@ import structlog
 from aiohttp import web
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from inference.checkpoint import load_engine
 from inference.clock import SystemClock
 from inference.engine import Engine
+from inference.optimizer import open_model
 from inference.shared_device import SharedDevice
 from schemas.errors import BrokerError
 from schemas.events import Modality
@@ -62,7 +62,7 @@ class Worker:
         """
         async with contextlib.AsyncExitStack() as stack:
             await self._serve_health(stack)
-            engines = load_models(self._settings, load_engine)
+            engines = load_models(self._settings, open_model)
             self.health.met("model")
             if not await self._connected(list(engines)):
                 return
