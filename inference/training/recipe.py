@@ -16,6 +16,7 @@ from inference.training.progress import Report
 from inference.training.settings import TrainingSettings
 from inference.training.text_recipe import make_text_model
 from inference.training.workspace import check_writable, usable_cores
+from schemas.errors import ConfigurationError
 
 READABLE = 0o644
 """Checkpoints are read by other users, such as a container's."""
@@ -33,6 +34,7 @@ def train(settings: TrainingSettings, report: Report) -> None:
     torch.set_num_threads(threads)
     torch.manual_seed(settings.seed)
     takes_images = is_image_data(settings.data, settings.labels)
+    _refuse_unused(settings, takes_images=takes_images)
     make = make_image_model if takes_images else make_text_model
     made, work = make(settings, report)
     made.model.config.checkpoint_name = settings.name or settings.out.resolve().name
@@ -54,6 +56,18 @@ def train(settings: TrainingSettings, report: Report) -> None:
             shutil.move(file, settings.out / file.name)
     work.finish()
     report(f"written: {settings.out}, {time.perf_counter() - began:.0f} s")
+
+
+def _refuse_unused(settings: TrainingSettings, *, takes_images: bool) -> None:
+    """Raise for a setting that this kind of data has no use for: something else was meant."""
+    unused, kind = ("width", "expert_size"), "texts"
+    if takes_images:
+        unused = ("test", "val", "text_field", "label_field")
+        kind = "images, whose table names labels and parts"
+    for name in unused:
+        if getattr(settings, name) is not None:
+            flag = f"--{name.replace('_', '-')}"
+            raise ConfigurationError(f"{flag}: {settings.data} holds {kind}; leave {flag} out")
 
 
 def _write(made: Made, directory: Path) -> None:

