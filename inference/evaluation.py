@@ -101,11 +101,13 @@ def _run(engine: Engine, batch: Sequence[Encoded], effort: EffortLevel) -> list[
 def number_labels(labels: Sequence[str], known: Sequence[str]) -> Tensor:
     """Return the number of each label among a model's, [M].
 
+    Case does not matter, and numbers find the ``LABEL_0``, … of Hugging Face models without names.
+
     Raises:
         ConfigurationError: The model does not know some.
     """
     exact = {label: number for number, label in enumerate(known)}
-    alike = {label.casefold(): number for label, number in exact.items()}
+    alike = {label.removeprefix("LABEL_").casefold(): number for label, number in exact.items()}
     numbers = {label: exact.get(label, alike.get(label.casefold())) for label in set(labels)}
     unknown = sorted(label for label, number in numbers.items() if number is None)
     if unknown:

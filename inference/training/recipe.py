@@ -60,7 +60,8 @@ def train(settings: TrainingSettings, report: Report) -> None:
 
 def _refuse_unused(settings: TrainingSettings, *, takes_images: bool) -> None:
     """Raise for a setting that this kind of data has no use for: something else was meant."""
-    unused, kind = ("width", "expert_size"), "texts"
+    unused: tuple[str, ...] = ("width", "expert_size")
+    kind = "texts"
     if takes_images:
         unused = ("test", "val", "text_field", "label_field")
         kind = "images, whose table names labels and parts"

@@ -64,6 +64,7 @@ def test_classes_that_neither_occur_nor_are_answered_do_not_count():
 def test_labels_are_found_among_the_models_in_any_case():
     """Exactly where they can be."""
     assert number_labels(["b", "A", "a"], ("a", "A", "B")).tolist() == [2, 1, 0]
+    assert number_labels(["1", "0"], ("LABEL_0", "LABEL_1")).tolist() == [1, 0]
 
 
 def test_labels_that_a_model_lacks_are_named_with_those_that_it_has():

@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 from schemas.errors import ConfigurationError
 from streams.cli import cli
 from streams.tables import aligned
+from tests.fakes.hub_models import write_text_model
 from tests.fakes.small_model import LABELS, WORDS, write_small_checkpoint
 
 
@@ -96,6 +97,17 @@ def test_a_comparison_says_how_sure_it_is(
     shown = _run(model, data, *words).stdout
     assert "small full less other full, with 95 % confidence" in shown
     assert f"only the first is right {found['only_first_right']} times" in shown
+
+
+def test_a_dense_model_of_others_stands_beside_ours(model: Path, data: Path, tmp_path: Path):
+    """What cannot be counted of it is left open."""
+    other = write_text_model(tmp_path / "dense")
+    result = _run(model, data, "--against", str(other), "--precision", "fp32")
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert _row(lines, "active share")[1] == "100.0%"
+    assert _row(lines, "work")[1] == "-"
+    assert "small full less dense full, with 95 % confidence" in lines
 
 
 @pytest.mark.parametrize(
