@@ -1,5 +1,6 @@
 """The parts of a labelled text set: to learn from, to calibrate on, to test on."""
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -31,6 +32,8 @@ SPLITS = {
 """Names of parts as data sets spell them."""
 LARGEST_TEST = 5_000
 """Examples that are split off for testing at most; more would not make the figures surer."""
+ENOUGH_HELD_OUT = 200
+"""Examples that are enough to calibrate on, where a fifth of the data allows it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +47,8 @@ class Source:
         text_field: Column of the texts; ``None`` to go by its name.
         label_field: Column of the labels; likewise.
         test_share: Share that is split off for testing.
-        held_out: Share of the rest that is held out for calibration.
+        held_out: Share of the rest that is held out for calibration; ``None`` for a tenth, and
+            up to a fifth of small sets.
         keep_duplicates: Whether texts that are tested on may be learned from.
         seed: Seeds what is split off.
     """
@@ -55,7 +59,7 @@ class Source:
     text_field: str | None = None
     label_field: str | None = None
     test_share: float = 0.2
-    held_out: float = 0.1
+    held_out: float | None = None
     keep_duplicates: bool = False
     seed: int = 0
 
@@ -100,12 +104,18 @@ def read_parts(source: Source) -> Parts:
             "label by label"
         )
     if not parts.held_out:
-        parts.train, parts.held_out = hold_out(parts.train, source.held_out, source.seed)
+        share = source.held_out or held_out_share(len(parts.train))
+        parts.train, parts.held_out = hold_out(parts.train, share, source.seed)
     _keep_apart(parts, keep=source.keep_duplicates)
     _count_conflicts(parts)
     for what, part in (("test", parts.test), ("held-out", parts.held_out)):
         check_known(parts.train, part, what)
     return parts
+
+
+def held_out_share(examples: int) -> float:
+    """Return the share to hold out of so many: few examples say little of a threshold."""
+    return max(0.1, min(0.2, ENOUGH_HELD_OUT / examples))
 
 
 def read_part(source: Source, *wanted: str) -> tuple[list[Example], list[str]]:
@@ -199,6 +209,9 @@ def _example(row: Row, text: str, label: str, where: str) -> Example | None:
     said, kind = row.get(text), row.get(label)
     if said is None or kind is None:
         return None
+    if isinstance(kind, float) and (kind.is_integer() or math.isnan(kind)):
+        # Tables that have gaps hold whole numbers as floats, and nothing as not-a-number.
+        kind = "" if math.isnan(kind) else int(kind)
     if not isinstance(said, str):
         raise ConfigurationError(
             f"{where}: field {text!r} must be text, got {shown(said)}; name another with "

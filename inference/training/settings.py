@@ -25,7 +25,8 @@ class TrainingSettings:
         text_field: Column of the texts; ``None`` to go by its name.
         label_field: Column of the labels; likewise.
         test_share: Share of the data that is split off for testing.
-        held_out: Share of the training data that is held out for calibration.
+        held_out: Share of the training data that is held out for calibration; ``None`` for what
+            suits the kind and size of the data.
         keep_duplicates: Whether texts that are tested on may be learned from.
         name: Name under which results cite the model; ``None`` for the directory's.
         version: Version under which results cite the model.
@@ -62,7 +63,7 @@ class TrainingSettings:
     text_field: str | None = None
     label_field: str | None = None
     test_share: float = 0.2
-    held_out: float = 0.1
+    held_out: float | None = None
     keep_duplicates: bool = False
     name: str | None = None
     version: str = "1"

@@ -40,6 +40,8 @@ def read_table(path: Path) -> Table:
     Raises:
         ConfigurationError: The file, or a line of it, cannot be read; names it.
     """
+    if not path.exists():
+        raise ConfigurationError(f"{path}: there is no such file")
     suffixes = [suffix.lower() for suffix in path.suffixes]
     suffix = next((each for each in reversed(suffixes) if each != ".gz"), "")
     read = READERS.get(suffix)

@@ -44,7 +44,7 @@ def _option(name: str, kind: click.ParamType, text: str) -> Callable[[Command], 
 @_option("text_field", click.STRING, "Column of the texts, if its name does not tell.")
 @_option("label_field", click.STRING, "Column of the labels, if its name does not tell.")
 @_option("test_share", SHARE, "Share of the data to split off for testing.")
-@_option("held_out", SHARE, "Share of the training data to hold out for calibration.")
+@_option("held_out", SHARE, "Share of the training data to calibrate on; a tenth, a fifth of few.")
 @click.option("--keep-duplicates", is_flag=True, help="Learn from texts that are tested on too.")
 @_option("name", click.STRING, "Name in results; the directory's where left out.")
 @_option("version", click.STRING, "Version in results.")

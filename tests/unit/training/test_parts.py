@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from inference.training.data import Example
-from inference.training.parts import Source, read_part, read_parts
+from inference.training.parts import Source, held_out_share, read_part, read_parts
 from schemas.errors import ConfigurationError
 
 
@@ -31,10 +31,10 @@ def _texts(examples: Iterable[Example]) -> set[str]:
 
 
 def test_one_table_is_split_label_by_label(tmp_path: Path):
-    """A fifth to test on, a tenth of the rest to calibrate on; the seed decides which."""
+    """A fifth to test on, a fifth of the rest to calibrate on; the seed decides which."""
     data = _write(tmp_path / "all.jsonl", _some(0, 200))
     parts = read_parts(Source(data=data))
-    assert [len(each) for each in (parts.train, parts.held_out, parts.test)] == [144, 16, 40]
+    assert [len(each) for each in (parts.train, parts.held_out, parts.test)] == [128, 32, 40]
     assert Counter(each.label for each in parts.test) == {"up": 20, "down": 20}
     everything = parts.train + parts.held_out + parts.test
     assert _texts(everything) == {f"text {n}" for n in range(200)}
@@ -165,9 +165,10 @@ def test_a_row_of_the_wrong_kind_is_refused(tmp_path: Path, row: dict[str, Any],
         read_parts(Source(data=data))
 
 
-def test_labels_may_be_numbers(tmp_path: Path):
-    """They go by their digits."""
-    rows = [{"text": f"t {n}", "label": n % 3} for n in range(60)]
+@pytest.mark.parametrize("kind", [int, float])
+def test_labels_may_be_numbers(tmp_path: Path, kind: type):
+    """They go by their digits; tables with gaps hold whole numbers as floats."""
+    rows = [{"text": f"t {n}", "label": kind(n % 3)} for n in range(60)]
     assert read_parts(Source(data=_write(tmp_path / "a.jsonl", rows))).labels == ("0", "1", "2")
 
 
@@ -195,3 +196,11 @@ def test_a_part_can_be_read_alone(tmp_path: Path):
     assert len(read_part(Source(data=_write(tmp_path / "t.jsonl", _some(0, 9))), "test")[0]) == 9
     with pytest.raises(ConfigurationError, match="has no examples of part held_out but"):
         read_part(Source(data=data), "held_out")
+
+
+@pytest.mark.parametrize(
+    ("examples", "share"), [(50, 0.2), (1_000, 0.2), (1_250, 0.16), (2_000, 0.1), (90_000, 0.1)]
+)
+def test_more_of_a_small_set_is_held_out(examples: int, share: float):
+    """Two hundred examples where a fifth of it has as many; a tenth of large ones."""
+    assert held_out_share(examples) == pytest.approx(share)

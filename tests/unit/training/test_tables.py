@@ -94,8 +94,8 @@ def test_what_cannot_be_read_is_named(
 
 def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path):
     """Missing, or a directory."""
-    with pytest.raises(ConfigurationError, match=r"none\.jsonl: cannot be read: No such file"):
-        read_table(tmp_path / "none.jsonl")
+    with pytest.raises(ConfigurationError, match=r"none: there is no such file"):
+        read_table(tmp_path / "none")
     (tmp_path / "some.csv").mkdir()
     with pytest.raises(ConfigurationError, match="cannot be read: Is a directory"):
         read_table(tmp_path / "some.csv")
