@@ -17,7 +17,7 @@ from inference.training.image_teacher import ImageTeacher
 from inference.training.images import ImageSet
 from inference.training.progress import Report
 from inference.training.resume import State
-from inference.training.views import Views
+from inference.training.views import Mix, Views
 
 SMOOTHING = 0.05
 """Label smoothing of the teacher."""
@@ -33,6 +33,11 @@ BALANCE = 0.01
 """Weight of the routers' load balance in the student's loss."""
 FEWER_EXPERTS = 0.25
 """Share of a student's steps that run with fewer experts, so that lower efforts stay good."""
+MIXED = 0.5
+"""Share of a student's steps on pairs of images laid over each other, which show it more of what
+the teacher thinks ("mixup": Zhang et al., 2018)."""
+MIXED_UNTIL = 0.7
+"""Share of the epochs after which there are no more of these, so that norms fit whole images."""
 WARM_UP = 0.08
 CLIP = 1.0
 DECAY = 0.05
@@ -109,8 +114,8 @@ def distil_images(  # noqa: PLR0917 - what learns, from whom, on what, how long
 ) -> None:
     """Train every exit of the student on what the teacher says of the same view, and on the labels.
 
-    Teacher and student see the same random view of an image at every step ("Knowledge
-    distillation: A good teacher is patient and consistent", Beyer et al., 2022).
+    Teacher and student see the same random view of an image, or of two mixed, at every step
+    ("Knowledge distillation: A good teacher is patient and consistent", Beyer et al., 2022).
 
     Args:
         student: With batch norms in its stem; see ``student_from_teacher``.
@@ -127,23 +132,27 @@ def distil_images(  # noqa: PLR0917 - what learns, from whom, on what, how long
     most = student.config.experts_per_token
     teacher.eval()
 
-    def loss(batch: Batch, _epoch: int) -> Tensor:
+    def loss(batch: Batch, epoch: int) -> Tensor:
         view = views.draw(len(batch.targets), chance)
+        mixes = torch.rand((), generator=chance) < MIXED and epoch < MIXED_UNTIL * schedule.epochs
+        mix = Mix.draw(len(batch.targets), chance) if mixes else None
+        show = lambda pixels: mix.show(view.show(pixels)) if mix else view.show(pixels)  # noqa: E731
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=has_fast_bfloat16()):
-            taught = teacher(normal(view.show(teachers.pixels[batch.index]))).float()
+            taught = teacher(normal(show(teachers.pixels[batch.index]))).float()
         soft = (taught / SOFTENING).softmax(dim=1)
         fewer = torch.rand((), generator=chance) < FEWER_EXPERTS
         exits = student(
-            view.show(batch.input_ids),
+            show(batch.input_ids),
             batch.layout,
             experts_per_token=max(1, most - 1) if fewer else most,
         ).exits  # [N, B, C]
         total = torch.zeros(())
+        weight = 0.0 if mix else LABELS_WEIGHT  # two images mixed have no one label
         for logits in exits:
             ours = (logits / SOFTENING).log_softmax(dim=1)
             like = F.kl_div(ours, soft, reduction="batchmean") * SOFTENING**2
             true = F.cross_entropy(logits, batch.targets)
-            total = total + LABELS_WEIGHT * true + (1 - LABELS_WEIGHT) * like
+            total = total + weight * true + (1 - weight) * like
         routers = [block.feed_forward.router for block in student.blocks]
         loads = [each.load for each in routers if each is not None and each.load is not None]
         return total / len(exits) + BALANCE * torch.stack(loads).mean()

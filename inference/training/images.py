@@ -257,6 +257,8 @@ TEACHER_AREA = 224 * 224
 """What the teacher's ImageNet weights were learned at."""
 MOST_ENLARGED = 2.67
 """Small images are enlarged for the teacher, at most so many times; there is no more to see."""
+NEAR = 1.15
+"""Images up to so many times half of the teacher's size are left to the student as they are."""
 STEP = 32
 """The teacher's sides are multiples, so that its feature map, and the student's, have no rest."""
 
@@ -264,9 +266,13 @@ STEP = 32
 def choose_sizes(native: tuple[int, int], teacher_pixels: int = TEACHER_AREA) -> Sizes:
     """Choose sizes for images of ``native`` (height, width) pixels.
 
-    The student sees half of each side: a quarter of the pixels at the same field of view.
+    The student sees half of each side, a quarter of the pixels; or just the images' own pixels,
+    where these are hardly more, for resizing them would blur what there is.
     """
     height, width = native
     factor = min(MOST_ENLARGED, math.sqrt(teacher_pixels / (height * width)))
     teacher = tuple(max(STEP, round(side * factor / STEP) * STEP) for side in native)
-    return Sizes((teacher[0], teacher[1]), (teacher[0] // 2, teacher[1] // 2))
+    half = [side // 2 for side in teacher]
+    is_near = all(least <= side <= NEAR * least for side, least in zip(native, half, strict=True))
+    student = native if is_near else (half[0], half[1])
+    return Sizes((teacher[0], teacher[1]), student)

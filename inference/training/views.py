@@ -92,6 +92,30 @@ class View:
         return views.clamp_(0, 255)
 
 
+@dataclass(frozen=True)
+class Mix:
+    """Pairs of images of a batch laid over each other.
+
+    Attributes:
+        partner: The other image of each, [B].
+        share: Its share of the mixture, 0 to 0.5, [B].
+    """
+
+    partner: Tensor
+    share: Tensor
+
+    @classmethod
+    def draw(cls, count: int, chance: torch.Generator) -> "Mix":
+        """Draw a partner and its share for each of ``count`` images."""
+        share = torch.rand(count, generator=chance) / 2
+        return cls(torch.randperm(count, generator=chance), share)
+
+    def show(self, pixels: Tensor) -> Tensor:
+        """Return the mixtures of images [B, P, H, W]."""
+        share = _each(self.share)
+        return pixels * (1 - share) + pixels[self.partner] * share
+
+
 def _each(values: Tensor) -> Tensor:
     """Shape a number per image [B] to meet pixels."""
     return values[:, None, None, None]
