@@ -118,15 +118,18 @@ def number_labels(labels: Sequence[str], known: Sequence[str]) -> Tensor:
     return torch.tensor([numbers[label] for label in labels])
 
 
-def summary(answers: Answers, config: SparseEncoderConfig | None) -> dict[str, float | None]:
+def summary(
+    answers: Answers, config: SparseEncoderConfig | None, teacher_share: float = 1.0
+) -> dict[str, float | None]:
     """Return the figures of one effort.
 
     Args:
         answers: What the engine said.
         config: Of a sparse encoder, whose multiply-adds can be counted; ``None`` for others.
+        teacher_share: What running every layer and expert of it costs against its teacher.
 
     Returns:
-        ``multiply_adds`` per event, and ``work``: these against running every layer and expert.
+        ``work`` is ``multiply_adds``, a mean over events, against the teacher's for these events.
     """
     found = quality(answers.scores, answers.targets)
     mean, whole = _multiply_adds(answers, config) if config else (None, None)
@@ -138,7 +141,7 @@ def summary(answers: Answers, config: SparseEncoderConfig | None) -> dict[str, f
         "mean_layers": answers.layers.float().mean().item(),
         "active_share": answers.active_share.mean().item(),
         "multiply_adds": mean,
-        "work": mean / whole if mean and whole else None,
+        "work": mean / whole * teacher_share if mean and whole else None,
         "events_per_s": len(answers.targets) / max(answers.seconds, 1e-9),
     }
 

@@ -10,6 +10,7 @@ from inference.engine import EffortLevel, Engine
 from inference.evaluation import Answers, classify, per_class, summary
 from inference.model import SparseEncoderConfig
 from inference.optimizer import Optimizer
+from inference.training.figures import teacher_share
 from inference.training.labelled import LabelledEvents, read_labelled
 from inference.training.parts import Source
 from schemas.errors import ConfigurationError
@@ -44,13 +45,14 @@ class Run:
     answers: Answers
     labels: tuple[str, ...]
     config: SparseEncoderConfig | None
+    teacher_share: float
 
     def document(self) -> dict[str, Any]:
         """Return the figures as JSON can hold them."""
         return {
             "model": self.model,
             "effort": self.effort,
-            "figures": summary(self.answers, self.config),
+            "figures": summary(self.answers, self.config, self.teacher_share),
             "per_class": per_class(self.answers, self.labels),
         }
 
@@ -116,6 +118,7 @@ def _runs(model: str, labelled: LabelledEvents, request: Request) -> list[Run]:
             classify(engine, events, labelled.labels, effort, batch_size=request.batch_size),
             engine.labels,
             config,
+            teacher_share(source.directory) or 1.0,
         )
         for effort in _efforts(engine, request.effort)
     ]

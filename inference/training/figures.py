@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import orjson
 import torch
 from torch import Tensor
 
@@ -97,6 +98,7 @@ def figures(model: SparseEncoderForSequenceClassification, facts: Facts) -> dict
         "labels": list(config.labels),
         "examples": {"train": learned, "held_out": held, "test": tested},
         "parameters": sum(weight.numel() for weight in model.parameters()),
+        "multiply_adds": round(_whole(config, test)),
         "teacher": {
             "name": made.teacher.name,
             **_overall(quality(made.teacher.scores, test.targets)),
@@ -143,6 +145,26 @@ def confusions(scores: Tensor, targets: Tensor, labels: tuple[str, ...]) -> list
         for each in worst
         if (count := int(counts[each]))
     ]
+
+
+def _whole(config: SparseEncoderConfig, test: LabelledSet) -> float:
+    """Return the multiply-adds per event if every layer and expert ran."""
+    layers, experts = config.num_hidden_layers, config.num_experts
+    counts = [config.multiply_adds(layers, experts, tokens) for tokens in test.lengths.tolist()]
+    return sum(counts) / len(counts)
+
+
+def teacher_share(directory: Path) -> float | None:
+    """Return what a checkpoint's whole student costs against its teacher, in multiply-adds.
+
+    Returns:
+        ``None`` where no figures lie beside the checkpoint, or none that say so.
+    """
+    try:
+        found = orjson.loads((directory / FIGURES_FILE).read_bytes())
+        return float(found["multiply_adds"]) / float(found["teacher"]["multiply_adds"])
+    except (OSError, orjson.JSONDecodeError, KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
 
 
 def _overall(found: Quality) -> dict[str, float]:

@@ -53,9 +53,10 @@ def command(*, as_json: bool, **options: Any) -> None:
     MODEL is a checkpoint's directory or name, a Hugging Face classifier, or an ONNX file. DATA is
     what headrace train takes; of a table that names no parts, all rows are measured.
 
-    Work is the multiply-adds that were done against those of every layer and expert; the active
-    share is the same of parameters. With --against, the difference is given with the interval in
-    which it lies with 95 % confidence (paired bootstrap), and what only one has right.
+    Work is the multiply-adds that were done against the dense teacher's (of a checkpoint without
+    evaluation.json: against those of all its layers and experts). With --against, the difference
+    is given with the interval in which it lies with 95 % confidence (paired bootstrap), and what
+    only one has right.
 
     \b
     Examples:

@@ -45,6 +45,8 @@ def test_figures_are_means_over_events():
     whole = config.multiply_adds(4, 4, 4) + config.multiply_adds(4, 4, 10)
     assert found["multiply_adds"] == pytest.approx(done / 2)
     assert found["work"] == pytest.approx(done / whole)
+    against_teacher = summary(_answers([0, 1, 2, 0], [0, 1, 2, 1]), config, teacher_share=0.5)
+    assert against_teacher["work"] == pytest.approx(done / whole / 2)
 
 
 def test_work_is_left_open_where_it_cannot_be_counted():

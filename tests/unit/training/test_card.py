@@ -16,7 +16,14 @@ import yaml
 from inference.training.card import write_card
 from inference.training.data import TokenSet
 from inference.training.evaluate import quality
-from inference.training.figures import Facts, confusions, load_model, losses, measure
+from inference.training.figures import (
+    Facts,
+    confusions,
+    load_model,
+    losses,
+    measure,
+    teacher_share,
+)
 from inference.training.made import Made, Teacher
 from inference.training.progress import Lines
 from inference.training.settings import TrainingSettings
@@ -205,6 +212,18 @@ def test_the_figures_can_be_read_by_programs(
     assert sum(row["examples"] for row in figures["per_class"]) == 90
     assert sum(row["share"] for row in figures["reliability"]) == pytest.approx(1)
     assert (figures["threads"], figures["seed"], figures["seconds"]) == (2, 7, 754.0)
+
+
+def test_what_the_student_costs_against_its_teacher_can_be_found_again(
+    figures: dict[str, Any], directory: Path, tmp_path: Path
+):
+    """With every layer and expert; not where there are no figures, or they are damaged."""
+    assert teacher_share(directory) == pytest.approx(figures["multiply_adds"] / 1e6)
+    full = figures["efforts"]["full"]
+    assert full["multiply_adds"] < figures["multiply_adds"]
+    assert teacher_share(tmp_path) is None
+    (tmp_path / "evaluation.json").write_text('{"teacher": 3}', encoding="utf-8")
+    assert teacher_share(tmp_path) is None
 
 
 def test_the_diagram_is_an_image_of_the_bins(figures: dict[str, Any], directory: Path):
