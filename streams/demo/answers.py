@@ -7,10 +7,11 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from inference.clock import Clock
+from schemas.events import Modality
 from schemas.kafka import decode_result
 from schemas.results import Classification
 from streams.demo.tally import Tally
-from streams.topics import TopicKind, kind_of
+from streams.topics import TopicKind, kind_of, modality_of
 
 POLL_MS = 100
 IDLE_POLL_MS = 4
@@ -86,13 +87,15 @@ class AnswerReader:
                 self._consumer.resume(*self._consumer.assignment())
             for partition, records in batches.items():
                 dead = kind_of(partition.topic) is TopicKind.DEAD_LETTERS
+                modality = modality_of(partition.topic) if dead else None
                 for record in records:
-                    self._count(record, dead=dead)
+                    self._count(record, modality)
 
-    def _count(self, record: Any, *, dead: bool) -> None:
+    def _count(self, record: Any, dead: Modality | None) -> None:
+        """Count a result, or a dead letter of a modality."""
         now = self._clock.monotonic()
-        if dead:
-            self._tally.count_dead_letter(now)
+        if dead is not None:
+            self._tally.count_dead_letter(dead, now)
             self._answered(None)
             return
         result = decode_result(record.value)

@@ -1,7 +1,7 @@
 """The count at the end, read anew from the broker: what went in against what came out."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from schemas.errors import BrokerError
 from schemas.events import Modality
 from schemas.kafka import decode_dead_letter, decode_result
-from schemas.results import Source, Verdict
+from schemas.results import Classification, Source, Verdict
 from streams.demo.answers import Ends
 from streams.ingress import to_record
 from streams.topics import dead_letter_topic, event_topic, result_topic
@@ -23,17 +23,21 @@ _Origin = tuple[str, int, int]
 
 @dataclass(slots=True)
 class Audit:
-    """What the broker holds of one demo.
+    """What the broker holds of one modality of a demo.
 
     Attributes:
-        events_in: Events on the input topics of served modalities.
+        events_in: Events on the input topic.
         results: Results for them, repetitions left out.
         dead_letters: Dead letters for them, repetitions left out.
         lost: Events with neither.
         duplicates: Answers beyond the first of an event.
         strangers: Answers whose event is not on the input topics, or has another id.
         verdicts: Of the results, repetitions left out.
+        labels: Likewise, of those that have one.
         latencies_ms: Of the results, sorted, repetitions left out.
+        budgets_ms: Of the results, repetitions left out.
+        models: Name and version, likewise.
+        active_share: Of the encoder's parameters, summed over the same.
     """
 
     events_in: int = 0
@@ -43,10 +47,27 @@ class Audit:
     duplicates: int = 0
     strangers: int = 0
     verdicts: Counter[Verdict] = field(default_factory=Counter)
+    labels: Counter[str] = field(default_factory=Counter)
     latencies_ms: list[float] = field(default_factory=list)
+    budgets_ms: Counter[float] = field(default_factory=Counter)
+    models: Counter[str] = field(default_factory=Counter)
+    active_share: float = 0.0
+
+    def count(self, result: Classification) -> None:
+        """Take in one result."""
+        self.results += 1
+        self.verdicts[result.verdict] += 1
+        if result.label is not None:
+            self.labels[result.label] += 1
+        self.latencies_ms.append(result.latency.total_ms)
+        self.budgets_ms[result.latency.budget_ms] += 1
+        self.models[f"{result.model.name} {result.model.version}"] += 1
+        self.active_share += result.effort.active_share
 
 
-async def audit(consumer: AIOKafkaConsumer, since: Ends, modalities: frozenset[Modality]) -> Audit:
+async def audit(
+    consumer: AIOKafkaConsumer, since: Ends, modalities: Iterable[Modality]
+) -> dict[Modality, Audit]:
     """Match every input record with its answers by topic, partition, offset, and by its id.
 
     Args:
@@ -57,21 +78,16 @@ async def audit(consumer: AIOKafkaConsumer, since: Ends, modalities: frozenset[M
     Raises:
         BrokerError: The topics cannot be read to their ends.
     """
+    return {modality: await _audit(consumer, since, modality) for modality in modalities}
+
+
+async def _audit(consumer: AIOKafkaConsumer, since: Ends, modality: Modality) -> Audit:
     found = Audit()
-    for modality in sorted(modalities):
-        await _audit_modality(consumer, since, modality, found)
-    found.latencies_ms.sort()
-    return found
-
-
-async def _audit_modality(
-    consumer: AIOKafkaConsumer, since: Ends, modality: Modality, found: Audit
-) -> None:
     events = event_topic(modality)
     ids: dict[_Origin, str | None] = {}
     async for record in _records(consumer, since, events):
         ids[events, record.partition, record.offset] = _announced_id(record)
-    found.events_in += len(ids)
+    found.events_in = len(ids)
     answered: set[_Origin] = set()
 
     def is_first(source: Source, event_id: str | None) -> bool:
@@ -88,14 +104,14 @@ async def _audit_modality(
     async for record in _records(consumer, since, result_topic(modality)):
         result = decode_result(record.value)
         if is_first(result.source, result.event_id):
-            found.results += 1
-            found.verdicts[result.verdict] += 1
-            found.latencies_ms.append(result.latency.total_ms)
+            found.count(result)
     async for record in _records(consumer, since, dead_letter_topic(events)):
         letter = decode_dead_letter(to_record(record))
         if is_first(letter.source, letter.event_id):
             found.dead_letters += 1
-    found.lost += len(ids) - len(answered)
+    found.lost = len(ids) - len(answered)
+    found.latencies_ms.sort()
+    return found
 
 
 async def _records(

@@ -58,9 +58,10 @@ class DemoSettings:
         log: JSONL file; ``None`` for the demo's own.
         speed: Factor on the log's time, or ``max``.
         seconds: Stop sending after so long; ``None`` sends the whole log.
-        modality: What the log's lines are, and what the worker reads.
-        fields: Foreign field names by ours.
-        model: Checkpoint; ``None`` for the modality's default.
+        modalities: What the worker reads. Lines of the log that do not say what they are, are of
+            the first.
+        fields: Foreign field names by ours, of the first modality.
+        models: As of ``headrace run --model``.
         workers: Worker processes.
         provider: Of the broker.
         bootstrap_servers: A broker that is there already.
@@ -69,9 +70,9 @@ class DemoSettings:
     log: Path | None
     speed: str
     seconds: float | None
-    modality: Modality = Modality.NEWS
+    modalities: tuple[Modality, ...] = (Modality.NEWS,)
     fields: dict[str, str] = field(default_factory=dict)
-    model: str | None = None
+    models: tuple[str, ...] = ()
     workers: int = 1
     provider: str = EMBEDDED
     bootstrap_servers: str | None = None
@@ -88,14 +89,15 @@ class Demo:
     def __init__(self, settings: DemoSettings, clock: Clock | None = None) -> None:
         self._settings = settings
         self._clock = clock or SystemClock()
-        self._source = LineSource(str(settings.log or own_log()))
+        self._directory = tempfile.TemporaryDirectory(prefix="headrace-")
+        self._source = LineSource(str(settings.log or own_log(Path(self._directory.name))))
         self._replay: Replay | None = None
         self._texts: dict[str, str] = {}
         self._window = AnswerWindow() if settings.is_max else None
         self._interrupted = False
         # Of its own: on a broker that is given, nobody else's group is joined.
         self._group = f"headrace-demo-{uuid.uuid4().hex[:8]}"
-        self.tally = Tally()
+        self.tally = Tally(settings.modalities)
         pace = (
             "as fast as answers come" if settings.is_max else f"at {settings.speed} times its speed"
         )
@@ -124,8 +126,8 @@ class Demo:
     async def _run(self) -> Report:
         settings = self._settings
         async with AsyncExitStack() as stack:
+            directory = Path(stack.enter_context(self._directory))
             stack.callback(self._source.close)
-            directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="headrace-")))
             self.situation.phase = "starting the broker"
             broker = await stack.enter_async_context(
                 open_broker(settings.provider, bootstrap_servers=settings.bootstrap_servers)
@@ -141,11 +143,10 @@ class Demo:
             )
             counts = await partition_counts(connection)
             since = await ends_of(consumer, {topic: counts[topic] for topic in topics})
-            source = event_topic(settings.modality)
-            await start_at(
-                consumer, {one: end for one, end in since.items() if one.topic == source}
-            )
-            self.situation.phase = "loading the model"
+            read = {event_topic(each) for each in settings.modalities}
+            await start_at(consumer, {one: end for one, end in since.items() if one.topic in read})
+            several = len(settings.modalities) > 1
+            self.situation.phase = f"loading the model{'s' if several else ''}"
             worker = await stack.enter_async_context(
                 running_worker(
                     broker.bootstrap_servers,
@@ -167,22 +168,24 @@ class Demo:
             async with self._sending(connection) as senders:
                 await self._until_answered(senders, reader, worker)
             self.situation.phase = "counting anew from the broker"
-            return await self._report(consumer, since, broker)
+            return await self._report(senders, consumer, since, broker)
 
     def _modalities(self) -> list[Modality]:
-        return [self._settings.modality] if self._settings.log else list(Modality)
+        """Return what the log may hold events of."""
+        return list(self._settings.modalities if self._settings.log else Modality)
 
-    def _answer_topics(self) -> tuple[str, str]:
-        _, results, dead_letters = topics_of(self._settings.modality)
-        return results, dead_letters
+    def _answer_topics(self) -> set[str]:
+        """Return the topics of results and of dead letters."""
+        return {topic for each in self._settings.modalities for topic in topics_of(each)[1:]}
 
     def _worker_flags(self) -> list[str]:
         settings = self._settings
         # A log sent as fast as it goes is to be classified in full, however late.
         policy = OverloadPolicy.LATE if settings.is_max else OverloadPolicy.DEGRADE
-        flags = ["--modality", settings.modality.value, "--on-overload", policy.value]
+        flags = ["--on-overload", policy.value]
         flags += ["--workers", str(settings.workers), "--group", self._group]
-        return [*flags, "--model", settings.model] if settings.model else flags
+        flags += [flag for each in settings.modalities for flag in ("--modality", each.value)]
+        return [*flags, *(flag for each in settings.models for flag in ("--model", each))]
 
     def _answered(self, result: Classification | None) -> None:
         # The number sent is looked up now and then; an answer can come before the next look.
@@ -198,7 +201,7 @@ class Demo:
         async with open_producer(connection, max_request_size=MAX_MESSAGE_BYTES) as producer:
             yield ModalitySenders(
                 {each: Sender(producer, event_topic(each)) for each in self._modalities()},
-                frozenset({self._settings.modality}),
+                frozenset(self._settings.modalities),
                 self._window,
                 self._texts.__setitem__,
             )
@@ -208,16 +211,17 @@ class Demo:
     ) -> None:
         """Replay, and wait for the last answer; a reader or worker that fails ends the demo."""
         settings = self._settings
+        usual = settings.modalities[0]
         mappers = {
             each: Mapper(
                 each,
-                fields=settings.fields if each is settings.modality else None,
+                fields=settings.fields if each is usual else None,
                 name=self._source.stem,
             )
             for each in self._modalities()
         }
         self._replay = Replay(
-            mapper=MixedMapper(mappers, settings.modality),
+            mapper=MixedMapper(mappers, usual),
             sender=senders,
             pacer=Pacer(make_pace("max" if settings.is_max else settings.speed), self._clock),
             clock=self._clock,
@@ -272,24 +276,27 @@ class Demo:
         self.tally.sample(self._clock.monotonic(), senders.sent)
 
     async def _report(
-        self, consumer: AIOKafkaConsumer, since: Ends, broker: RunningBroker
+        self,
+        senders: ModalitySenders,
+        consumer: AIOKafkaConsumer,
+        since: Ends,
+        broker: RunningBroker,
     ) -> Report:
-        found = await audit(consumer, since, frozenset({self._settings.modality}))
-        # What the broker has acknowledged and does not hold is lost, too.
-        found.lost += max(0, self.situation.sent - found.events_in)
-        situation, tally = self.situation, self.tally
+        found = await audit(consumer, since, self._settings.modalities)
+        for modality, part in found.items():
+            # What the broker has acknowledged and does not hold is lost, too.
+            part.lost += max(0, senders.sent_of[modality] - part.events_in)
+        situation = self.situation
         situation.phase = "done"
         return Report.of(
             found,
             wall_s=(situation.ended or 0.0) - (situation.started or 0.0),
             unserved=situation.unserved,
             skipped=situation.skipped,
-            mean_active_share=round(tally.active_share / max(1, tally.results), 4),
             interrupted=self._interrupted and not self._settings.seconds,
             speed=self._settings.speed,
             workers=self._settings.workers,
             broker=f"{broker.provider} {broker.version}",
-            model=tally.model,
             cpu=processor_name(),
         )
 

@@ -1,5 +1,6 @@
 """Lines of a log of several modalities to the topics that they belong to."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 
 import msgspec
@@ -67,10 +68,15 @@ class ModalitySenders:
         self._served = served
         self._window = window
         self._note_text = note_text
-        self.sent = 0
+        self.sent_of: Counter[Modality] = Counter()
         """Events of served modalities."""
         self.unserved = 0
         """Events that wait in their topics, as no model here reads them."""
+
+    @property
+    def sent(self) -> int:
+        """Events of served modalities, all together."""
+        return self.sent_of.total()
 
     async def send(self, prepared: Prepared) -> None:
         """Send one record.
@@ -86,7 +92,7 @@ class ModalitySenders:
                 await self._window.enter()
         await self._senders[prepared.modality].send(prepared)
         if served:
-            self.sent += 1
+            self.sent_of[prepared.modality] += 1
         else:
             self.unserved += 1
 
@@ -98,13 +104,24 @@ class ModalitySenders:
 
 def _id_and_text(prepared: Prepared) -> tuple[str, str]:
     """Read back what is sent: what people are shown is what the worker gets."""
+    attributes = {
+        name.removeprefix("ce_"): value.decode("utf-8", "replace")
+        for name, value in prepared.outbound.headers
+        if name.startswith("ce_") and value is not None
+    }
     try:
         document = orjson.loads(prepared.outbound.value or b"null")
-    except orjson.JSONDecodeError:
+    except orjson.JSONDecodeError:  # an image as it is
         document = None
     if not isinstance(document, dict):
-        return "", ""
+        document = {}
     data = document.get("data") if "specversion" in document else document
     fields = data if isinstance(data, dict) else {}
-    text = fields.get("headline") or fields.get("text") or ""
-    return str(document.get("id") or fields.get("id") or ""), str(text)
+    text = fields.get("headline") or fields.get("text") or _of_picture(document, attributes)
+    return str(document.get("id") or attributes.get("id") or ""), str(text)
+
+
+def _of_picture(document: Mapping[str, object], attributes: Mapping[str, str]) -> str:
+    """Say in words what cannot be shown on a line; nothing of what is no picture."""
+    camera = document.get("cameraid") or attributes.get("cameraid")
+    return str(document.get("subject") or (f"a picture of {camera}" if camera else ""))

@@ -2,8 +2,10 @@
 
 from array import array
 from collections import Counter, deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from schemas.events import Modality
 from schemas.results import Classification, Verdict
 
 NEWEST = 30
@@ -36,24 +38,53 @@ class Sample:
     answered: int
 
 
-class Tally:
-    """Counts what comes back; what went in is told at each sample."""
+class ModalityTally:
+    """Counts what comes back of one modality."""
 
     def __init__(self) -> None:
         self.results = 0
         self.dead_letters = 0
-        self.verdicts: Counter[Verdict] = Counter()
         self.labels: Counter[str] = Counter()
-        self.newest: deque[Shown] = deque(maxlen=NEWEST)
         self.budget_ms: float | None = None
-        self.model: str | None = None
-        self.active_share = 0.0
-        self.last_answer: float | None = None
-        """Monotonic seconds of the last answer."""
+        self.within_budget = 0
         self.latencies_ms = array("f")
         """Of every result, in the order in which they came."""
-        self.history: deque[Sample] = deque(maxlen=HISTORY)
         self._recent: deque[tuple[float, float]] = deque()
+
+    def count(self, result: Classification, now: float) -> None:
+        """Take in one result."""
+        latency_ms = result.latency.total_ms
+        self.results += 1
+        if result.label is not None:
+            self.labels[result.label] += 1
+        self.within_budget += result.verdict in (Verdict.ON_TIME, Verdict.DEGRADED)
+        self.budget_ms = result.latency.budget_ms
+        self.latencies_ms.append(latency_ms)
+        self._recent.append((now, latency_ms))
+
+    def recent_ms(self, now: float) -> list[float]:
+        """Return the latencies of the last seconds, sorted."""
+        while self._recent and now - self._recent[0][0] > RECENT_S:
+            self._recent.popleft()
+        return sorted(latency for _, latency in self._recent)
+
+
+class Tally:
+    """Counts what comes back; what went in is told at each sample.
+
+    Args:
+        modalities: Those that are shown, in this order.
+    """
+
+    def __init__(self, modalities: Iterable[Modality]) -> None:
+        self.of = {modality: ModalityTally() for modality in modalities}
+        self.results = 0
+        self.dead_letters = 0
+        self.verdicts: Counter[Verdict] = Counter()
+        self.newest: deque[Shown] = deque(maxlen=NEWEST)
+        self.last_answer: float | None = None
+        """Monotonic seconds of the last answer."""
+        self.history: deque[Sample] = deque(maxlen=HISTORY)
 
     @property
     def answered(self) -> int:
@@ -64,19 +95,14 @@ class Tally:
         """Take in one result."""
         self.results += 1
         self.verdicts[result.verdict] += 1
-        if result.label is not None:
-            self.labels[result.label] += 1
+        self.of[result.modality].count(result, now)
         self.newest.append(Shown(text, result))
-        self.budget_ms = result.latency.budget_ms
-        self.model = f"{result.model.name} {result.model.version}"
-        self.active_share += result.effort.active_share
-        self.latencies_ms.append(result.latency.total_ms)
-        self._recent.append((now, result.latency.total_ms))
         self.last_answer = now
 
-    def count_dead_letter(self, now: float) -> None:
+    def count_dead_letter(self, modality: Modality, now: float) -> None:
         """Take in one dead letter."""
         self.dead_letters += 1
+        self.of[modality].dead_letters += 1
         self.last_answer = now
 
     def sample(self, now: float, sent: int) -> None:
@@ -94,12 +120,6 @@ class Tally:
             first = self.history[-2]
         seconds = last.at - first.at
         return (last.sent - first.sent) / seconds, (last.answered - first.answered) / seconds
-
-    def recent_ms(self, now: float) -> list[float]:
-        """Return the latencies of the last seconds, sorted."""
-        while self._recent and now - self._recent[0][0] > RECENT_S:
-            self._recent.popleft()
-        return sorted(latency for _, latency in self._recent)
 
 
 def percentile(ordered: list[float], share: float) -> float | None:

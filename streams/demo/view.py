@@ -17,8 +17,10 @@ from streams.styles import VERDICT_STYLES, label_style
 
 BARS = " ▁▂▃▄▅▆▇█"
 BAR_CELLS = 24
-FIXED_LINES = 17
-"""Lines of everything but the newest results."""
+FIXED_LINES = 15
+"""Lines of everything but the modalities and the newest results."""
+LABEL_ROWS = 3
+LABEL_CELLS = 22
 LEAST_ROWS = 3
 MOST_ROWS = 14
 NEAR = 0.8
@@ -62,7 +64,7 @@ class View:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         height = options.height or console.height
-        rows = max(LEAST_ROWS, min(MOST_ROWS, height - FIXED_LINES - 2))
+        rows = max(LEAST_ROWS, min(MOST_ROWS, height - FIXED_LINES - len(self._tally.of) - 2))
         yield Panel(
             Group(*self._parts(rows)),
             title=Text.assemble((" headrace ", "bold"), (f"{self._situation.title} ", "")),
@@ -100,7 +102,7 @@ class View:
         if situation.share_read is not None:
             notes.append(f"{situation.share_read:.0%} of the log read")
         if situation.unserved:
-            notes.append(f"{situation.unserved:,} transcript and camera events wait for a model")
+            notes.append(f"{situation.unserved:,} of other modalities wait for a model")
         if situation.skipped:
             notes.append(f"{situation.skipped:,} lines skipped")
         return Group(
@@ -108,24 +110,25 @@ class View:
         )
 
     def _latency(self, now: float) -> RenderableType:
-        tally = self._tally
-        if self._situation.ended is None:
-            ordered, span = tally.recent_ms(now), "last 5 s"
-        else:
-            ordered, span = sorted(tally.latencies_ms), "whole run"
-        budget = tally.budget_ms
-        table = _grid("l", "r", "l", "l")
-        for name, share in (("p50", 0.5), ("p99", 0.99)):
-            value = percentile(ordered, share)
-            if value is None or budget is None:
-                table.add_row(name, "-", "", "")
+        """Draw a line for each modality: how long its results took of their budget."""
+        table = _grid("l", "r", "r", "r", "l", "l")
+        for modality, part in self._tally.of.items():
+            if self._situation.ended is None:
+                ordered, span = part.recent_ms(now), "last 5 s"
+            else:
+                ordered, span = sorted(part.latencies_ms), "whole run"
+            p50, p99 = (percentile(ordered, share) for share in (0.5, 0.99))
+            if p50 is None or p99 is None or part.budget_ms is None:
+                table.add_row(modality.value, f"{part.results:,}", "p50 -", "p99 -", "", "")
                 continue
-            note = f"of {budget:g} ms, {span}"
+            heat = _heat(p99, part.budget_ms)
             table.add_row(
-                name,
-                Text(f"{value:,.0f} ms", style=f"bold {_heat(value, budget)}"),
-                _bar(value / budget, _heat(value, budget)),
-                Text(note, style="dim"),
+                modality.value,
+                f"{part.results:,}",
+                Text(f"p50 {p50:,.0f} ms", style=_heat(p50, part.budget_ms)),
+                Text(f"p99 {p99:,.0f} ms", style=f"bold {heat}"),
+                _bar(p99 / part.budget_ms, heat, 12),
+                Text(f"of {part.budget_ms:g} ms, {span}", style="dim"),
             )
         return table
 
@@ -141,12 +144,12 @@ class View:
                 _bar(share, style),
             )
         labels = _grid("l", "r", "l")
-        common = sorted(tally.labels.items(), key=lambda item: (-item[1], item[0]))[:3]
-        for label, count in common:
+        common = self._common_labels()
+        for label, share in common:
             style = label_style(label)
-            share = count / tally.results
-            labels.add_row(Text(label, style=style), f"{share:.0%}", _bar(share, style, 16))
-        for _ in range(3 - len(common)):
+            name = Text(_short(label), style=style)
+            labels.add_row(name, f"{share:.0%}", _bar(share, style, 8))
+        for _ in range(LABEL_ROWS - len(common)):
             labels.add_row("", "", "")
         dead = Text(f"{tally.dead_letters:,}", style="bold red" if tally.dead_letters else "dim")
         labels.add_row(Text("dead letters", style="" if tally.dead_letters else "dim"), dead, "")
@@ -156,14 +159,23 @@ class View:
         both.add_row(verdicts, labels)
         return both
 
+    def _common_labels(self) -> list[tuple[str, float]]:
+        """Return the most frequent label of each modality, or several of a single one."""
+        each = LABEL_ROWS if len(self._tally.of) == 1 else 1
+        return [
+            (label, count / part.results)
+            for part in self._tally.of.values()
+            for label, count in part.labels.most_common(each)
+        ]
+
     def _newest(self, rows: int) -> RenderableType:
         table = Table(box=None, pad_edge=False, expand=True, header_style="dim", padding=(0, 1))
-        table.add_column("label", width=10, no_wrap=True)
+        table.add_column("label", width=LABEL_CELLS, no_wrap=True)
         table.add_column("p", justify="right", width=4)
-        table.add_column("ms", justify="right", width=6)
+        table.add_column("ms", justify="right", width=5)
         table.add_column("verdict", width=8)
         table.add_column("layers", justify="right", width=6)
-        table.add_column("headline", no_wrap=True, overflow="ellipsis", ratio=1)
+        table.add_column("event", no_wrap=True, overflow="ellipsis", ratio=1)
         shown = list(self._tally.newest)[-rows:]
         for each in reversed(shown):
             table.add_row(*_row(each))
@@ -178,13 +190,17 @@ def _row(shown: Shown) -> tuple[RenderableType, ...]:
     label = result.label or "-"
     score = f"{result.scores[label]:.2f}" if result.label else "-"
     return (
-        Text(label, style=label_style(label)),
+        Text(_short(label), style=label_style(label)),
         score,
         Text(f"{result.latency.total_ms:,.0f}", style=verdict_style),
         Text(result.verdict.replace("_", " "), style=verdict_style),
         str(result.effort.layers),
         Text(shown.text.replace("\n", " ")),
     )
+
+
+def _short(label: str) -> str:
+    return label if len(label) <= LABEL_CELLS else label[: LABEL_CELLS - 1] + "…"
 
 
 def _heat(value: float, budget: float) -> str:

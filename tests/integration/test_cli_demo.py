@@ -9,7 +9,9 @@ import pytest
 from schemas.events import Modality
 from streams.broker import RunningBroker, available
 from streams.connection import Connection
+from streams.models import default_model
 from streams.topics import ensure_topics, topics_of
+from tests.fakes.small_model import write_small_checkpoint
 from tests.integration.command import Done, finish, headrace, start
 from tests.integration.worker import LARGEST, PARTITIONS, producing
 
@@ -54,13 +56,36 @@ def report_of(done: Done) -> dict[str, object]:
 
 
 async def test_the_demos_own_log_for_three_seconds() -> None:
-    """News is answered, speech and camera events wait for a model, in one object on stdout."""
+    """Each modality that has a model is answered, in one object on stdout."""
     done = await headrace("demo", "--json", "--seconds", "3")
     report = report_of(done)
     assert len(done.stdout.splitlines()) == 1
-    assert report["events_in"] > 3  # type: ignore[operator]
-    assert report["unserved"] > 0  # type: ignore[operator]
+    served = [each.value for each in Modality if default_model(each)]
+    accounts: dict[str, dict[str, object]] = report["modalities"]  # type: ignore[assignment]
+    assert list(accounts) == served
+    for name, account in accounts.items():
+        assert account["results"] > 1, name  # type: ignore[operator]
+        assert account["within_budget"] > 0.5, name  # type: ignore[operator]
+        assert account["label"], name
+    assert (report["unserved"] == 0) == (len(served) == len(Modality))
     assert 1 < report["wall_s"] < 15  # type: ignore[operator]
+
+
+async def test_models_of_ones_own_for_some_modalities(tmp_path: Path) -> None:
+    """Events of the others wait in their topics."""
+    for name in ("first", "second"):
+        write_small_checkpoint(tmp_path / name, checkpoint_name=name)
+    done = await headrace(
+        *("demo", "--json", "--seconds", "3", "--modality", "news", "--modality", "transcript"),
+        *("--model", f"news={tmp_path / 'first'}", "--model", f"transcript={tmp_path / 'second'}"),
+    )
+    report = report_of(done)
+    accounts: dict[str, dict[str, object]] = report["modalities"]  # type: ignore[assignment]
+    assert {name: account["model"] for name, account in accounts.items()} == {
+        "news": "first 7",
+        "transcript": "second 7",
+    }
+    assert report["unserved"] > 0  # type: ignore[operator]
 
 
 async def test_a_log_of_ones_own_as_fast_as_it_goes(tmp_path: Path) -> None:

@@ -102,7 +102,8 @@ async def audited(topics: KeptTopics, **since: int) -> Audit:
         RESULTS: since.get("results", 0),
         LETTERS: since.get("letters", 0),
     }
-    return await audit(topics, begins, frozenset({Modality.NEWS}))  # type: ignore[arg-type]
+    found = await audit(topics, begins, [Modality.NEWS])  # type: ignore[arg-type]
+    return found[Modality.NEWS]
 
 
 @pytest.fixture
