@@ -136,7 +136,11 @@ def distil_images(  # noqa: PLR0917 - what learns, from whom, on what, how long
         view = views.draw(len(batch.targets), chance)
         mixes = torch.rand((), generator=chance) < MIXED and epoch < MIXED_UNTIL * schedule.epochs
         mix = Mix.draw(len(batch.targets), chance) if mixes else None
-        show = lambda pixels: mix.show(view.show(pixels)) if mix else view.show(pixels)  # noqa: E731
+
+        def show(pixels: Tensor) -> Tensor:
+            shown = view.show(pixels)
+            return mix.show(shown) if mix else shown
+
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=has_fast_bfloat16()):
             taught = teacher(normal(show(teachers.pixels[batch.index]))).float()
         soft = (taught / SOFTENING).softmax(dim=1)
