@@ -104,12 +104,8 @@ class TrainingSettings:
         return " \\\n  ".join(words)
 
     def what_matters(self) -> dict[str, Any]:
-        """Return the settings that the trained weights depend on, as JSON can hold them."""
-        return {
-            name: str(value) if isinstance(value, Path) else value
-            for name, value in dataclasses.asdict(self).items()
-            if name not in WITHOUT_EFFECT
-        }
+        """Return the settings that the trained weights depend on, besides the data."""
+        return {name: each for name, each in vars(self).items() if name not in WITHOUT_EFFECT}
 
     def chosen(self, kind: type[Chosen]) -> Chosen:
         """Return the settings of one kind of data: what was chosen, and its own defaults else.
@@ -125,8 +121,10 @@ class TrainingSettings:
 WITHOUT_EFFECT = {
     *("out", "name", "version", "licence", "resume", "accuracy_loss", "threads"),
     *("data_name", "data_licence", "data_notice"),
+    *("data", "test", "val", "labels", "text_field", "label_field"),
+    *("test_share", "held_out", "keep_duplicates"),
 }
-"""Settings that may differ when a run is taken up again."""
+"""Settings that may differ when a run is taken up again; what is learned from goes by a digest."""
 
 
 def _shown(value: object) -> str:
