@@ -13,19 +13,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import structlog
 import torch
 
 from inference.backends import Backend, Request, Source
 from inference.backends.source import read_source, settle_threads
 from inference.engine import EffortLevel, Encoded, Engine, Prediction
+from inference.log import Log
 from inference.precision import AUTO, parse_precision
 from inference.registry import Group, load, names
 from inference.strategies import DYNAMIC_PRIORITY
 from schemas.errors import ConfigurationError
 from schemas.events import Event
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 OURS = ("packed", "transformers", "onnxruntime")
 """The backends that are asked first, in this order; those of other packages follow by name."""

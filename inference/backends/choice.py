@@ -3,15 +3,15 @@
 import time
 from functools import cache
 
-import structlog
 import torch
 from torch import nn
 
 from inference.backends.linear import Int8Linear
 from inference.device import has_fast_bfloat16
+from inference.log import Log
 from inference.precision import Precision
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 ROWS = 128
 """Tokens of the batch that is timed: some eight headlines."""

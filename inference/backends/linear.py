@@ -3,15 +3,15 @@
 import re
 from collections.abc import Callable
 
-import structlog
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from torch import Tensor, nn
 
+from inference.log import Log
 from inference.precision import Precision
 from schemas.errors import ConfigurationError
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 INT8_TOP = 127
 FP8 = torch.float8_e4m3fn

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import structlog
 import torch
 from numpy.typing import NDArray
 
@@ -23,12 +22,13 @@ from inference.backends.padded import groups
 from inference.backends.source import identity, labels_of, longest_text, read_tokenizer
 from inference.backends.text_engine import TextIngress
 from inference.engine import EffortLevel, Encoded, Engine, Prediction
+from inference.log import Log
 from inference.precision import Precision
 from inference.text import TextEncoder
 from schemas.errors import ConfigurationError, EngineError
 from schemas.results import Model
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 INPUTS = {"input_ids", "attention_mask", "token_type_ids"}
 OUTPUT = "logits"

@@ -14,6 +14,7 @@ import torch
 import transformers
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from structlog.testing import capture_logs
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
 from inference import Optimizer
@@ -343,3 +344,12 @@ def test_a_gpu_answers_as_the_cpu_does(bert: Path, backend: str, precision: Prec
     on_cpu = scores(run(Optimizer(bert, device_map="cpu").compile("fp32"), news()))
     engine = Optimizer(bert, device_map="cuda", backend=backend).compile(precision)
     assert (scores(run(engine, news())) - on_cpu).abs().max() < 2 * CLOSE[precision]
+
+
+def test_the_log_says_what_becomes_of_float8(bert: Path):
+    """Asked for float8, one should know when it is stored and not multiplied."""
+    with capture_logs() as lines:
+        Optimizer(bert, device_map="cpu").compile("bf16-fp8-mixed")
+    (line,) = (each for each in lines if each["event"] == "float8")
+    assert line["products"] == "bfloat16"
+    assert "multiplies no float8" in line["reason"]
