@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from inference.checkpoint import load_engine
+from inference import Optimizer
 from inference.engine import EffortLevel, Engine, Prediction
 from schemas import ConfigurationError, HeadraceError, Modality, NewsEvent
 
@@ -76,7 +76,7 @@ def main() -> int:
             lines = sys.stdin
             if arguments.file:
                 lines = stack.enter_context(arguments.file.open(encoding="utf-8"))
-            engine = load_engine(arguments.model, threads=arguments.threads)
+            engine = Optimizer(arguments.model, threads=arguments.threads).compile()
             if Modality.NEWS not in engine.modalities:
                 raise ConfigurationError(f"--model: {arguments.model} does not classify text")
             effort = effort_named(engine, arguments.effort)
