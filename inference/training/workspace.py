@@ -105,7 +105,7 @@ def check_writable(out: Path) -> None:
     except OSError as error:
         raise ConfigurationError(f"{out}: cannot be written: {error.strerror}") from error
     if present and not present & {CHECKPOINT_FILE, STATE_DIRECTORY}:
-        some = ", ".join(sorted(present)[:3]) + (", …" if len(present) > 3 else "")  # noqa: PLR2004
+        some = ", ".join(sorted(present)[:3]) + (", …" if len(present) > 3 else "")  # noqa: PLR2004 - a few
         raise ConfigurationError(
             f"{out}: holds other files ({some}) and no checkpoint; name an empty or a new directory"
         )

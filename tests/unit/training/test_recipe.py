@@ -205,7 +205,7 @@ def test_data_that_cannot_be_read_ends_with_file_and_remedy(files: list[str], tm
     ("present", "message"),
     [
         (["out"], "out: cannot be written: File exists"),
-        (["out/holiday.txt", "out/more.txt"], r"out: holds other files \(holiday.txt, more.txt\) and"),
+        (["out/a.txt", "out/b.txt"], r"out: holds other files \(a.txt, b.txt\) and"),
     ],
 )
 def test_an_output_that_is_something_else_is_refused(
