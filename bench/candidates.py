@@ -46,6 +46,7 @@ def _headrace(workers: int, policy: str = "late", model: str | None = None) -> C
         return [
             str(Path(sys.executable).with_name("headrace")),
             "run",
+            "--modality=news",
             f"--bootstrap-servers={bootstrap_servers}",
             f"--group={group}",
             f"--workers={workers}",

@@ -2,7 +2,7 @@
 
 An environment variable is ``HEADRACE_`` and the field's name in capitals; ``__`` descends into a
 table (``HEADRACE_SCHEDULER__MAX_BATCH_TOKENS``). Lists are separated by commas. ``models`` may also
-be given as one text: see :func:`parse_models`.
+be given as one text: see :func:`parse_models`. An empty variable counts as not set.
 """
 
 import dataclasses
@@ -203,7 +203,7 @@ def _read_file(path: Path) -> dict[str, Any]:
 def _read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name, text in environment.items():
-        if not name.startswith(ENVIRONMENT_PREFIX) or name in _NOT_SETTINGS:
+        if not name.startswith(ENVIRONMENT_PREFIX) or name in _NOT_SETTINGS or not text.strip():
             continue
         path = name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
         if path == ["models"]:

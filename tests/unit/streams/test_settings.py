@@ -37,11 +37,17 @@ def test_models_are_named_by_modality_or_for_all(text: str, models: Models, tmp_
     assert load_settings(config=config, environment={}).models == models
 
 
-@pytest.mark.parametrize("text", ["news=a,news=b", "news=a,b,c", "news=", ""])
+@pytest.mark.parametrize("text", ["news=a,news=b", "news=a,b,c", "news="])
 def test_models_that_contradict_each_other_are_refused(text: str) -> None:
     """Which of the two was meant cannot be told."""
     with pytest.raises(ConfigurationError, match="MODALITY=PATH once"):
         load_settings(environment={"HEADRACE_MODELS": text})
+
+
+def test_an_empty_variable_is_not_set() -> None:
+    """As a compose file passes on what nobody has set."""
+    empty = dict.fromkeys(("HEADRACE_MODALITIES", "HEADRACE_MODELS", "HEADRACE_WORKERS"), "")
+    assert load_settings(environment=empty) == load_settings(environment={})
 
 
 def test_models_of_tables_and_texts_are_merged(tmp_path: Path) -> None:
