@@ -12,7 +12,7 @@ help:  ## what can be made
 
 install: $(VENV)/.dev  ## .venv with all that a developer needs
 
-demo: $(VENV)/.demo  ## stream news through a broker, the model and back (ARGS="--speed max …")
+demo: $(VENV)/.demo  ## stream events through a broker, the models and back (ARGS="--speed max …")
 	$(BIN)/headrace demo $(ARGS)
 
 test: $(VENV)/.dev  ## the test suite, on real Kafka where a JDK or Docker is at hand
