@@ -126,9 +126,8 @@ class PlainLines:
         self._said = now
         pace = (now - self._began) / (self._done - self._first)
         left = pace * (self._steps - self._done) / 60
-        self._write(
-            f"{self._stage}: step {self._done:,} of {self._steps:,}, about {left:.0f} min to go"
-        )
+        to_go = f"about {left:.0f} min" if left >= 1 else "less than a minute"
+        self._write(f"{self._stage}: step {self._done:,} of {self._steps:,}, {to_go} to go")
 
     def end(self) -> None:
         """Say nothing; the stage's own lines do."""

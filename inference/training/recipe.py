@@ -15,7 +15,7 @@ from inference.training.made import Made
 from inference.training.progress import Report
 from inference.training.settings import TrainingSettings
 from inference.training.text_recipe import make_text_model
-from inference.training.workspace import check_writable, usable_cores
+from inference.training.workspace import DRAFT, check_writable, usable_cores
 from schemas.errors import ConfigurationError
 
 READABLE = 0o644
@@ -40,7 +40,7 @@ def train(settings: TrainingSettings, report: Report) -> None:
     made.model.config.checkpoint_name = settings.name or settings.out.resolve().name
     made.model.config.checkpoint_version = settings.version
     report("measuring")
-    with tempfile.TemporaryDirectory(dir=settings.out, prefix=".new-") as name:
+    with tempfile.TemporaryDirectory(dir=settings.out, prefix=DRAFT) as name:
         draft = Path(name)
         _write(made, draft)
         facts = Facts(

@@ -15,6 +15,8 @@ from schemas.errors import ConfigurationError
 
 STATE_DIRECTORY = ".training"
 RUN_FILE = "run.json"
+DRAFT = ".new-"
+"""How directories begin in which a checkpoint is written and measured before it is moved."""
 CHECKPOINT_FILE = "config.json"
 
 
@@ -69,7 +71,7 @@ class Workspace:
             )
         if (self.out / CHECKPOINT_FILE).exists():
             report(f"{self.out} holds a checkpoint, which will be replaced at the end")
-        shutil.rmtree(self.state_directory, ignore_errors=True)
+        self.finish()
         self.state_directory.mkdir(parents=True)
         (self.state_directory / RUN_FILE).write_bytes(orjson.dumps(self._run))
 
@@ -78,8 +80,9 @@ class Workspace:
         return State(self.state_directory / f"{stage}.safetensors")
 
     def finish(self) -> None:
-        """Clear away what only a stopped run would need."""
-        shutil.rmtree(self.state_directory, ignore_errors=True)
+        """Clear away what only a stopped run would need, and what one left half written."""
+        for left in (self.state_directory, *self.out.glob(f"{DRAFT}*")):
+            shutil.rmtree(left, ignore_errors=True)
 
     def _left(self) -> dict[str, Any]:
         """Return what run left its state; empty for none."""

@@ -12,16 +12,17 @@ def test_a_file_gets_lines_with_the_time_to_go():
     lines: list[str] = []
     now = [0.0]
     with PlainLines(lines.append, lambda: now[0]) as report:
-        report.begin("teacher", 100, 40)
-        for _ in range(20):
+        report.begin("teacher", 70, 40)
+        for _ in range(30):
             now[0] += 6.5
             report.step()
         report.end()
         report("teacher: done")
     assert lines == [
-        "teacher: taken up again after step 40 of 100",
-        "teacher: step 50 of 100, about 5 min to go",
-        "teacher: step 60 of 100, about 4 min to go",
+        "teacher: taken up again after step 40 of 70",
+        "teacher: step 50 of 70, about 2 min to go",
+        "teacher: step 60 of 70, about 1 min to go",
+        "teacher: step 70 of 70, less than a minute to go",
         "teacher: done",
     ]
 

@@ -98,6 +98,7 @@ def test_what_only_a_stopped_run_needs_is_cleared_away(tmp_path: Path):
     work = Workspace(tmp_path, RUN)
     work.begin(Lines(lambda _line: None), resume=None)
     _state(tmp_path)
+    (tmp_path / ".new-x").mkdir()
     work.finish()
     assert not list(tmp_path.iterdir())
 
