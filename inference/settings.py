@@ -35,7 +35,7 @@ class SchedulerSettings:
     """Most time that the first measurement of the engine's cost may take."""
     batch_strategy: str | None = None
     """How batches are chosen: ``dynamic_priority``, ``fifo``, ``static`` or what another package
-    adds; unset for the model's own choice, which is ``dynamic_priority`` unless it names another."""
+    adds; unset for the model's own choice, ``dynamic_priority`` unless it names another."""
     device_timeout_ms: float = 60_000.0
     """A batch that runs longer than this makes the scheduler fail instead of waiting for ever."""
 
