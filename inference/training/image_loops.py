@@ -25,6 +25,8 @@ SMALL_SHARE = 0.6
 """Share of the teacher's epochs that run on smaller images, which cost half."""
 SMALLER = 0.72
 """Their side, as a share of the full one ("progressive learning": Tan and Le, EfficientNetV2)."""
+TINY = 128 * 128
+"""Images of up to so many pixels are never shown smaller."""
 SOFTENING = 2.0
 """Temperature at which the student learns the teacher's probabilities."""
 LABELS_WEIGHT = 0.25
@@ -85,13 +87,14 @@ def fine_tune_images(
     views: Views,
     state: State,
 ) -> None:
-    """Train the teacher on the labels, on smaller images first."""
+    """Train the teacher on the labels, on smaller images first where they are large."""
     chance = torch.Generator().manual_seed(schedule.seed + 1)
     height, width = train.pixels.shape[2:]
-    small = tuple(max(32, round(side * SMALLER / 16) * 16) for side in (height, width))
+    small = [round(side * SMALLER / 16) * 16 for side in (height, width)]
+    shrunk = SMALL_SHARE * schedule.epochs if height * width > TINY else 0
 
     def loss(batch: Batch, epoch: int) -> Tensor:
-        size = (small[0], small[1]) if epoch < schedule.epochs * SMALL_SHARE else (height, width)
+        size = (small[0], small[1]) if epoch < shrunk else (height, width)
         view = views.draw(len(batch.targets), chance)
         logits = teacher(normal(view.show(batch.input_ids, size)))
         return F.cross_entropy(logits, batch.targets, label_smoothing=SMOOTHING)

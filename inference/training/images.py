@@ -255,12 +255,12 @@ class Sizes:
 
 TEACHER_AREA = 224 * 224
 """What the teacher's ImageNet weights were learned at."""
-MOST_ENLARGED = 2.67
+MOST_ENLARGED = 2.0
 """Small images are enlarged for the teacher, at most so many times; there is no more to see."""
 NEAR = 1.15
 """Images up to so many times half of the teacher's size are left to the student as they are."""
-STEP = 32
-"""The teacher's sides are multiples, so that its feature map, and the student's, have no rest."""
+STEP, LEAST = 16, 32
+"""The teacher's sides are multiples of the one, and at least the other."""
 
 
 def choose_sizes(native: tuple[int, int], teacher_pixels: int = TEACHER_AREA) -> Sizes:
@@ -271,7 +271,7 @@ def choose_sizes(native: tuple[int, int], teacher_pixels: int = TEACHER_AREA) ->
     """
     height, width = native
     factor = min(MOST_ENLARGED, math.sqrt(teacher_pixels / (height * width)))
-    teacher = tuple(max(STEP, round(side * factor / STEP) * STEP) for side in native)
+    teacher = tuple(max(LEAST, round(side * factor / STEP) * STEP) for side in native)
     half = [side // 2 for side in teacher]
     is_near = all(least <= side <= NEAR * least for side, least in zip(native, half, strict=True))
     student = native if is_near else (half[0], half[1])

@@ -27,8 +27,8 @@ class Views:
     rotation: float = 10.0
     shift: float = 0.08
     scale: float = 0.12
-    brightness: float = 0.1
-    contrast: float = 0.2
+    brightness: float = 0.03
+    contrast: float = 0.1
     moved: float = 0.7
 
     def draw(self, count: int, chance: torch.Generator) -> "View":
