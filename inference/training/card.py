@@ -121,7 +121,8 @@ def _results(found: dict[str, Any]) -> str:
             "Exit from: confidence from which an event leaves before the last layer. Active share: "
             "share of the encoder's parameters (embeddings apart) that an event's tokens met, mean "
             "over events. Multiply-adds: per event, embeddings apart, mean; work is that against "
-            "the dense teacher's. ECE: expected calibration error, 15 bins."
+            "the dense teacher's. ECE: expected calibration error, 15 bins; the teacher is not "
+            "calibrated."
         ),
     ]
     return "\n".join(rows)
