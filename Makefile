@@ -29,16 +29,20 @@ bench: $(VENV)/.dev  ## throughput and latency against a naive worker, side by s
 	$(BIN)/python bench/end_to_end.py $(ARGS)
 
 clean:  ## remove the environment and caches
-	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -f inference/native/*.so
+
+# What is compiled at installation.
+NATIVE := setup.py $(wildcard inference/native/src/*)
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 # Where a developer's environment exists it runs the demo too.
-$(VENV)/.demo: $(BIN)/python pyproject.toml deploy/constraints.txt
+$(VENV)/.demo: $(BIN)/python pyproject.toml deploy/constraints.txt $(NATIVE)
 	test -e $(VENV)/.dev || $(PIP) install -q -c deploy/constraints.txt -e '.[embedded]'
 	@touch $@
 
-$(VENV)/.dev: $(BIN)/python pyproject.toml deploy/constraints.txt
+$(VENV)/.dev: $(BIN)/python pyproject.toml deploy/constraints.txt $(NATIVE)
 	$(PIP) install -q -c deploy/constraints.txt -e '.[dev]'
 	@touch $@

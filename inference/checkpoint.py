@@ -8,7 +8,6 @@ from typing import Any
 import orjson
 import torch
 
-from inference.device import has_fast_bfloat16
 from inference.engine import Engine
 from inference.image_engine import ImageEngine
 from inference.model import (
@@ -29,14 +28,14 @@ FILES = [CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE]
 
 
 def load_engine(
-    path_or_name: str | Path, *, threads: int = 1, dtype: torch.dtype | None = None
+    path_or_name: str | Path, *, threads: int = 1, precision: str | None = None
 ) -> Engine:
     """Load a checkpoint.
 
     Args:
         path_or_name: The name of a checkpoint that comes with the package, or a directory.
         threads: Threads per product; sets torch's own number for the whole process.
-        dtype: Number format to run in; ``None`` for the quickest of the processor.
+        precision: ``fp32``, ``bf16`` or ``int8``; ``None`` for the quickest of the processor.
 
     Raises:
         ConfigurationError: There is no such checkpoint, or it holds another kind of model.
@@ -51,13 +50,13 @@ def load_engine(
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
     network = _build(directory, config)
-    network.to(dtype or (torch.bfloat16 if has_fast_bfloat16() else torch.float32))
     model = Model(
         name=config.checkpoint_name, version=config.checkpoint_version, digest=digest(directory)
     )
     if isinstance(network, SparseEncoderForImageClassification):
-        return ImageEngine(network, model)
-    return SparseEngine(network, _tokenizer(directory, config), model)
+        return ImageEngine(network, model, precision=precision, threads=threads)
+    tokenizer = _tokenizer(directory, config)
+    return SparseEngine(network, tokenizer, model, precision=precision, threads=threads)
 
 
 def _tokenizer(directory: Path, config: SparseEncoderConfig) -> TextEncoder:

@@ -7,10 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from inference.device import has_fast_bfloat16
 from inference.engine import EffortLevel, Encoded, Prediction
-from inference.kernels import Layout
+from inference.forward import classify, forward_of
+from inference.fused_stem import PatchEmbedder
 from inference.model import SparseEncoderForImageClassification
 from inference.pixels import PixelFormat, Pixels
+from inference.precision import Precision
 from schemas.errors import EngineError, InvalidEventError
 from schemas.events import CameraEvent, Event, Modality
 from schemas.results import Model
@@ -22,31 +25,48 @@ class ImageBatch:
 
     Attributes:
         pixels: Of 0 to 255, [B, P, H, W].
-        layout: Where the patches of each image lie.
     """
 
     pixels: Tensor
-    layout: Layout
 
 
 class ImageEngine:
     """Implements ``inference.engine.Engine`` for images.
 
     Args:
-        network: The model, in evaluation mode, in the number format it is to run in.
+        network: The model, in evaluation mode and float32; the engine may change it.
         model: How results cite it.
+        precision: ``fp32``, ``bf16`` or ``int8``; ``None`` for the quickest of this processor. The
+            stem runs in torch, in bfloat16 where that is quick and float32 is not asked for.
+        threads: Threads that a batch is split over.
+        isa: Instruction set to run on; see ``inference.forward.forward_of``.
+
+    Raises:
+        ConfigurationError: The precision or the instruction set is none that the model runs in.
+        EngineError: A weight is not finite.
     """
 
     modalities: frozenset[Modality] = frozenset({Modality.CAMERA})
 
-    def __init__(self, network: SparseEncoderForImageClassification, model: Model) -> None:
+    def __init__(
+        self,
+        network: SparseEncoderForImageClassification,
+        model: Model,
+        *,
+        precision: str | None = None,
+        threads: int = 1,
+        isa: str | None = None,
+    ) -> None:
         config = network.config
         self.model = model
         self.labels: tuple[str, ...] = config.labels
         self.efforts = tuple(EffortLevel(**effort) for effort in config.efforts)
         self.max_tokens: int = config.max_position_embeddings
         self._config = config
-        self._network = network.to(memory_format=torch.channels_last)
+        self._forward = forward_of(network, precision, threads=threads, isa=isa)
+        is_whole = precision == Precision.FP32 or not has_fast_bfloat16()
+        kind = torch.float32 if is_whole else torch.bfloat16
+        self._embed = PatchEmbedder(network.embedding, config, kind)
         self._format = PixelFormat(config.image_height, config.image_width, config.image_channels)
 
     def encode(self, events: Sequence[Event]) -> list[Encoded]:
@@ -59,10 +79,8 @@ class ImageEngine:
 
     def prepare(self, batch: Sequence[Encoded]) -> ImageBatch:
         """Stack images."""
-        layout = Layout((self.max_tokens,) * len(batch), is_rounded=True)
-        if not batch:
-            return ImageBatch(torch.empty(0), layout)
-        return ImageBatch(torch.from_numpy(np.stack([encoded.data for encoded in batch])), layout)
+        images = [encoded.data for encoded in batch]
+        return ImageBatch(torch.from_numpy(np.stack(images)) if images else torch.empty(0))
 
     def run(self, prepared: ImageBatch, effort: EffortLevel) -> list[Prediction]:
         """Classify a prepared batch; one prediction per event, in the order given to ``prepare``.
@@ -70,35 +88,15 @@ class ImageEngine:
         Raises:
             EngineError: The model failed, or some event's scores are not numbers.
         """
-        count = len(prepared.layout.lengths)
+        count = len(prepared.pixels)
         if not count:
             return []
-        config = self._config
-        experts = min(effort.experts or config.experts_per_token, config.num_experts)
-        thresholds = config.exit_thresholds
-        if effort.exit_threshold is not None:
-            thresholds = [effort.exit_threshold] * len(thresholds)
+        lengths = np.full(count, self.max_tokens, np.int32)
         try:
-            with torch.inference_mode():
-                output = self._network(
-                    prepared.pixels,
-                    prepared.layout,
-                    experts_per_token=experts,
-                    exit_thresholds=thresholds,
-                )
-                scores = output.logits.softmax(dim=1)
-                sound = bool(scores.isfinite().all())
+            patches = self._embed(prepared.pixels)
         except (RuntimeError, IndexError, ValueError) as error:
             raise EngineError(f"{self.model.name} failed on a batch of {count}: {error}") from error
-        if not sound:
-            raise EngineError(f"{self.model.name} returned scores that are not numbers")
-        share = [config.active_share(layers, experts) for layers in range(len(thresholds) + 1)]
-        return [
-            Prediction(
-                scores=tuple(each), active_share=share[layers], layers=layers, experts=experts
-            )
-            for each, layers in zip(scores.tolist(), output.layers.tolist(), strict=True)
-        ]
+        return classify(self._forward, self._config, self.model, patches, lengths, effort)
 
     def _pixels(self, event: Event) -> Pixels:
         if not isinstance(event, CameraEvent):

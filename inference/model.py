@@ -483,7 +483,7 @@ class SparseEncoderForSequenceClassification(PreTrainedModel):  # type: ignore[m
         hidden = self.embedding(input_ids, layout)  # [T, D]
         if exit_thresholds is None:
             return self._run_all(hidden, layout, experts)
-        return self._run_until_confident(hidden, layout, experts, exit_thresholds)
+        return self.run_until_confident(hidden, layout, experts, exit_thresholds)
 
     def _run_all(self, hidden: Tensor, layout: Layout, experts: int) -> SparseEncoderOutput:
         """Run every layer on every event."""
@@ -494,10 +494,17 @@ class SparseEncoderForSequenceClassification(PreTrainedModel):  # type: ignore[m
         layers = torch.full((len(layout.lengths),), len(self.blocks))
         return SparseEncoderOutput(logits[-1], layers, torch.stack(logits))
 
-    def _run_until_confident(
+    def run_until_confident(
         self, hidden: Tensor, layout: Layout, experts: int, thresholds: Sequence[float]
     ) -> SparseEncoderOutput:
-        """Run each event until an exit is confident of it; compact the batch as events leave."""
+        """Run each event until an exit is confident of it; compact the batch as events leave.
+
+        Args:
+            hidden: Embedded tokens, [T, D].
+            layout: Where the events lie.
+            experts: Routed experts per token.
+            thresholds: Confidence per layer from which an event leaves, N numbers.
+        """
         events = torch.arange(len(layout.lengths))  # the events still here, by place in the batch
         answers = hidden.new_empty((len(events), len(self.config.id2label)), dtype=torch.float32)
         layers = torch.full_like(events, len(self.blocks))

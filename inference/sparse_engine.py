@@ -2,40 +2,46 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from inference.engine import EffortLevel, Encoded, Prediction
-from inference.kernels import Layout
+from inference.forward import classify, forward_of
 from inference.model import SparseEncoderForSequenceClassification
 from inference.text import TextEncoder, text_of
-from schemas.errors import EngineError
 from schemas.events import Event, Modality
 from schemas.results import Model
 
 
 @dataclass(frozen=True, slots=True)
 class PackedBatch:
-    """A batch ready to run, its events sorted by length.
+    """A batch ready to run.
 
     Attributes:
-        input_ids: Ids of all events, one after another, [T].
-        places: For each event as it was given, its place in the sorted batch, [B].
+        ids: Token ids of all events, one after another, [T].
+        lengths: Tokens of each event, [B].
     """
 
-    input_ids: Tensor
-    layout: Layout
-    places: Tensor
+    ids: NDArray[np.int32]
+    lengths: NDArray[np.int32]
 
 
 class SparseEngine:
     """Implements ``inference.engine.Engine`` for text.
 
     Args:
-        network: The model, in evaluation mode, in the number format it is to run in.
+        network: The model, in evaluation mode and float32; the engine may change it.
         tokenizer: Its tokenizer.
         model: How results cite it.
+        precision: ``fp32``, ``bf16`` or ``int8``; ``None`` for the quickest of this processor.
+        threads: Threads that a batch is split over.
+        isa: Instruction set to run on; see ``inference.forward.forward_of``.
+
+    Raises:
+        ConfigurationError: The precision or the instruction set is none that the model runs in.
+        EngineError: A weight is not finite.
     """
 
     modalities: frozenset[Modality] = frozenset({Modality.NEWS, Modality.TRANSCRIPT})
@@ -45,13 +51,17 @@ class SparseEngine:
         network: SparseEncoderForSequenceClassification,
         tokenizer: TextEncoder,
         model: Model,
+        *,
+        precision: str | None = None,
+        threads: int = 1,
+        isa: str | None = None,
     ) -> None:
         config = network.config
         self.model = model
         self.labels: tuple[str, ...] = config.labels
         self.efforts = tuple(EffortLevel(**effort) for effort in config.efforts)
         self.max_tokens = tokenizer.max_tokens
-        self._network = network
+        self._forward = forward_of(network, precision, threads=threads, isa=isa)
         self._config = config
         self._tokenizer = tokenizer
 
@@ -65,14 +75,9 @@ class SparseEngine:
         return [Encoded(tokens=len(ids), data=ids) for ids in self._tokenizer.encode(texts)]
 
     def prepare(self, batch: Sequence[Encoded]) -> PackedBatch:
-        """Pack a batch, shortest event first."""
-        order = sorted(range(len(batch)), key=lambda place: batch[place].tokens)
-        ids = [token for place in order for token in batch[place].data]
-        places = torch.empty(len(order), dtype=torch.long)
-        places[order] = torch.arange(len(order))
-        layout = Layout(tuple(batch[place].tokens for place in order), is_rounded=True)
-        ids += [0] * layout.padding
-        return PackedBatch(torch.tensor(ids), layout, places)
+        """Pack a batch: its token ids one after another."""
+        ids = np.fromiter(chain.from_iterable(encoded.data for encoded in batch), np.int32)
+        return PackedBatch(ids, np.fromiter((encoded.tokens for encoded in batch), np.int32))
 
     def run(self, prepared: PackedBatch, effort: EffortLevel) -> list[Prediction]:
         """Classify a prepared batch; one prediction per event, in the order given to ``prepare``.
@@ -80,32 +85,6 @@ class SparseEngine:
         Raises:
             EngineError: The model failed, or some event's scores are not numbers.
         """
-        if not prepared.layout.lengths:
-            return []
-        config = self._config
-        experts = min(effort.experts or config.experts_per_token, config.num_experts)
-        thresholds = config.exit_thresholds
-        if effort.exit_threshold is not None:
-            thresholds = [effort.exit_threshold] * len(thresholds)
-        try:
-            with torch.inference_mode():
-                output = self._network(
-                    prepared.input_ids,
-                    prepared.layout,
-                    experts_per_token=experts,
-                    exit_thresholds=thresholds,
-                )
-                scores = output.logits.softmax(dim=1)[prepared.places]
-                layers = output.layers[prepared.places].tolist()
-                sound = bool(scores.isfinite().all())
-        except (RuntimeError, IndexError, ValueError) as error:
-            raise EngineError(
-                f"{self.model.name} failed on a batch of {len(prepared.places)}: {error}"
-            ) from error
-        if not sound:
-            raise EngineError(f"{self.model.name} returned scores that are not numbers")
-        share = [config.active_share(count, experts) for count in range(len(thresholds) + 1)]
-        return [
-            Prediction(scores=tuple(each), active_share=share[count], layers=count, experts=experts)
-            for each, count in zip(scores.tolist(), layers, strict=True)
-        ]
+        return classify(
+            self._forward, self._config, self.model, prepared.ids, prepared.lengths, effort
+        )

@@ -1,14 +1,8 @@
 """Checkpoints of our own: the sparse encoder, for text and for images."""
 
-import torch
-
 from inference.backends import Request, Source
 from inference.checkpoint import load_engine
 from inference.engine import Engine
-from inference.precision import Precision
-from schemas.errors import ConfigurationError
-
-FORMATS = {Precision.FP32: torch.float32, Precision.BF16: torch.bfloat16}
 
 
 class SparseFamily:
@@ -20,13 +14,7 @@ class SparseFamily:
 
     def load(self, source: Source, request: Request) -> Engine:
         """Load a checkpoint; see :meth:`inference.backends.Backend.load`."""
-        if request.precision is not None and request.precision not in FORMATS:
-            raise ConfigurationError(
-                f"precision {request.precision} is none that a sparse checkpoint runs in; choose "
-                f"one of {', '.join(FORMATS)}"
-            )
-        dtype = FORMATS[request.precision] if request.precision else None
-        return load_engine(source.path, threads=request.threads, dtype=dtype)
+        return load_engine(source.path, threads=request.threads, precision=request.precision)
 
 
 BACKEND = SparseFamily()

@@ -11,7 +11,9 @@ from safetensors import safe_open
 
 from inference.checkpoint import CHECKPOINTS, load_engine
 from inference.engine import Engine, Prediction
-from inference.model import SparseEncoderConfig
+from inference.forward import PRECISIONS
+from inference.kernels import Layout
+from inference.model import SparseEncoderConfig, SparseEncoderForSequenceClassification
 from inference.training.evaluate import Quality, quality
 from inference.training.settings import TrainingSettings
 from inference.training.text_recipe import TextRecipe
@@ -30,10 +32,10 @@ LEAST = {"full": 0.93, "early_exit": 0.93, "single_expert": 0.93, "first_exit": 
 """Accuracy on our own headlines: measured 59 of 60 right, 58 by the first exit."""
 
 
-@pytest.fixture(scope="module", params=["float32", "bfloat16"])
+@pytest.fixture(scope="module", params=PRECISIONS)
 def engine(request: pytest.FixtureRequest) -> Engine:
-    """Return the checkpoint in one number format; a worker takes what its processor does best."""
-    return load_engine("news-sentiment", dtype=getattr(torch, request.param))
+    """Return the checkpoint in one precision; a worker takes what its processor does best."""
+    return load_engine("news-sentiment", precision=request.param)
 
 
 @pytest.fixture(scope="module")
@@ -109,19 +111,20 @@ def test_its_routers_use_every_expert():
     Even would be one token in six. The first layer has a favourite that takes 62 %; after it the
     most is 28 %.
     """
-    engine = load_engine("news-sentiment", dtype=torch.float32)
-    seen: list[list[torch.Tensor]] = [[] for _ in engine._network.blocks]
+    engine = load_engine("news-sentiment")
+    network = SparseEncoderForSequenceClassification.from_pretrained(DIRECTORY).eval()
+    seen: list[list[torch.Tensor]] = [[] for _ in network.blocks]
     hooks = [
         block.feed_forward.router.register_forward_hook(
             lambda _module, _inputs, output, notes=notes: notes.append(output[0])
         )
-        for block, notes in zip(engine._network.blocks, seen, strict=True)
+        for block, notes in zip(network.blocks, seen, strict=True)
     ]
     rows = _read(Path(__file__).parent / "headlines.jsonl")
     encoded = engine.encode([NewsEvent(id="n", headline=row["text"]) for row in rows])
     prepared = engine.prepare(encoded)
     with torch.inference_mode():
-        engine._network(prepared.input_ids, prepared.layout)
+        network(torch.from_numpy(prepared.ids).long(), Layout(tuple(prepared.lengths.tolist())))
     for hook in hooks:
         hook.remove()
     for layer, notes in enumerate(seen):

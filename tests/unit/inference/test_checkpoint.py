@@ -5,7 +5,6 @@ from typing import Any
 
 import orjson
 import pytest
-import torch
 
 from inference.checkpoint import CHECKPOINTS, digest, find_checkpoint, load_engine
 from inference.engine import EffortLevel
@@ -205,7 +204,7 @@ def test_the_digest_is_of_what_answers_alone(checkpoint: Path):
 
 def test_an_engine_says_what_it_was_loaded_from(checkpoint: Path):
     """Name, version, digest, labels, ladder and longest event, as the files have them."""
-    engine = load_engine(checkpoint, dtype=torch.float32)
+    engine = load_engine(checkpoint, precision="fp32")
     assert (engine.model.name, engine.model.version) == ("small", "7")
     assert engine.model.digest == digest(checkpoint)
     assert engine.labels == LABELS

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from inference.checkpoint import load_engine
 from inference.device import has_fast_bfloat16
@@ -29,13 +28,13 @@ def _events(count: int, seed: int = 0) -> list[Event]:
     ]
 
 
-@pytest.fixture(params=["float32", "bfloat16"])
+@pytest.fixture(params=["fp32", "bf16", "int8"])
 def engine(request: pytest.FixtureRequest) -> ImageEngine:
-    """Return a small engine in a number format that workers here could run in."""
-    if request.param == "bfloat16" and not has_fast_bfloat16():
+    """Return a small engine in a precision that workers here could run in."""
+    if request.param == "bf16" and not has_fast_bfloat16():
         pytest.skip("no worker on this processor runs in bfloat16")
-    network = small_image_network().to(getattr(torch, request.param))
-    return ImageEngine(network, Model(name="small-images", version="3", digest="sha256:0"))
+    model = Model(name="small-images", version="3", digest="sha256:0")
+    return ImageEngine(small_image_network(), model, precision=request.param)
 
 
 def _run(engine: ImageEngine, events: list[Event], effort: EffortLevel) -> list[Prediction]:
@@ -59,7 +58,7 @@ def test_predictions_are_probabilities_with_what_they_cost(engine: ImageEngine):
         for each in found:
             assert sum(each.scores) == pytest.approx(1, abs=1e-3)
             assert each.experts == experts
-            config = engine._network.config
+            config = engine._config
             assert each.active_share == config.active_share(each.layers, experts)
     assert {each.layers for each in _run(engine, _events(9), first)} == {1}
 
@@ -100,7 +99,7 @@ def test_what_is_no_image_is_refused(engine: ImageEngine):
 def test_scores_that_are_no_numbers_are_an_error():
     """A damaged model must not classify."""
     network = small_image_network()
-    network.exits[0].classify.weight.data.fill_(float("nan"))
+    network.embedding.positions.weight.data.fill_(float("nan"))
     engine = ImageEngine(network, Model(name="small-images", version="3", digest="sha256:0"))
     with pytest.raises(EngineError, match="scores that are not numbers"):
         _run(engine, _events(2), engine.efforts[2])
@@ -110,10 +109,10 @@ def test_a_checkpoint_of_images_loads_without_a_tokenizer(tmp_path: Path):
     """It answers as the network that was saved."""
     network = small_image_network()
     network.save_pretrained(tmp_path)
-    loaded = load_engine(tmp_path, dtype=torch.float32)
+    loaded = load_engine(tmp_path, precision="fp32")
     assert isinstance(loaded, ImageEngine)
     assert (loaded.model.name, loaded.model.version) == ("small-images", "3")
-    direct = ImageEngine(network, loaded.model)
+    direct = ImageEngine(network, loaded.model, precision="fp32")
     events = _events(4)
     assert _run(loaded, events, loaded.efforts[0]) == _run(direct, events, direct.efforts[0])
 

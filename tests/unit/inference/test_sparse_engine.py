@@ -8,7 +8,7 @@ import orjson
 import pytest
 import torch
 
-from inference.checkpoint import load_engine
+from inference.checkpoint import CHECKPOINTS, load_engine
 from inference.device import has_fast_bfloat16
 from inference.engine import EffortLevel, Encoded, Engine, Prediction
 from inference.model import SparseEncoderForSequenceClassification
@@ -28,27 +28,39 @@ FULL, SINGLE, FIRST = (
 WORDS = "profit loss rises falls sharply bank upgrade downgrade strike record weak".split()  # noqa: SIM905
 
 FLOAT32_SLACK = 5e-6
-"""Products of one to three rows round otherwise than larger ones: measured up to 8e-7."""
+"""Torch's products of one to three rows round otherwise than larger ones: measured up to 8e-7."""
 
 
-def engine_of(network: SparseEncoderForSequenceClassification) -> SparseEngine:
+def engine_of(
+    network: SparseEncoderForSequenceClassification,
+    precision: str | None = None,
+    isa: str | None = None,
+) -> SparseEngine:
     """Wrap a small network."""
     encoder = TextEncoder(small_tokenizer(), network.config.max_position_embeddings)
-    return SparseEngine(network, encoder, Model(name="small", version="7", digest="sha256:0"))
+    model = Model(name="small", version="7", digest="sha256:0")
+    return SparseEngine(network, encoder, model, precision=precision, isa=isa)
 
 
-@pytest.fixture
-def engine() -> SparseEngine:
-    """Return a small engine."""
-    return engine_of(small_network())
+@pytest.fixture(params=["torch", None], ids=["torch", "best"])
+def engine(request: pytest.FixtureRequest) -> SparseEngine:
+    """Return a small engine, run by torch or by the best that this processor has."""
+    return engine_of(small_network(), "fp32", request.param)
 
 
-@pytest.fixture(scope="module", params=["float32", "bfloat16"])
+@pytest.fixture(scope="module", params=["torch-fp32", "torch-bf16", "fp32", "bf16", "int8"])
 def committed(request: pytest.FixtureRequest) -> Engine:
-    """Return the packaged checkpoint in a number format that workers here could run in."""
-    if request.param == "bfloat16" and not has_fast_bfloat16():
+    """Return the packaged checkpoint as workers here could run it."""
+    if request.param.endswith("bf16") and not has_fast_bfloat16():
         pytest.skip("no worker on this processor runs in bfloat16")
-    return load_engine("news-sentiment", dtype=getattr(torch, request.param))
+    where, _, precision = request.param.rpartition("-")
+    return SparseEngine(
+        SparseEncoderForSequenceClassification.from_pretrained(CHECKPOINTS / "news-sentiment"),
+        TextEncoder.load(CHECKPOINTS / "news-sentiment", 128),
+        Model(name="news-sentiment", version="1", digest="sha256:0"),
+        precision=precision,
+        isa=where or None,
+    )
 
 
 def _news(texts: Iterable[str]) -> list[Event]:
@@ -113,12 +125,11 @@ def headlines(clear: list[str]) -> list[str]:
 def test_an_answer_does_not_depend_on_the_batch(
     committed: Engine, headlines: list[str], events: int, request: pytest.FixtureRequest
 ):
-    """Depth and label never; scores not in one bit in bfloat16, hardly in float32.
+    """Depth and label never; scores not in one bit, but for torch's float32 products.
 
-    Bit-exactness is that of the processors' own bfloat16 products, which add up in one order
-    however many rows there are.
+    Kernels add up in one order however many rows there are; so do torch's bfloat16 products.
     """
-    slack = 0 if "bfloat16" in request.node.name else FLOAT32_SLACK
+    slack = FLOAT32_SLACK if "torch-fp32" in request.node.name else 0
     encoded = committed.encode(_news(headlines))
     order = list(range(len(encoded)))
     random.Random(events).shuffle(order)  # noqa: S311 - as above
@@ -134,17 +145,20 @@ def test_an_answer_does_not_depend_on_the_batch(
                 assert _moved(prediction, alone[place]) <= slack
 
 
-def test_the_number_formats_agree_about_clear_headlines(clear: list[str]):
-    """A worker with bfloat16 and one without: the same labels, scores apart where routing ties."""
-    engines = [
-        load_engine("news-sentiment", dtype=kind) for kind in (torch.float32, torch.bfloat16)
-    ]
+@pytest.mark.parametrize("precision", ["bf16", "int8"])
+def test_the_precisions_agree_about_clear_headlines(clear: list[str], precision: str):
+    """Workers on unlike processors: the same labels, scores apart where routing ties."""
+    engines = [load_engine("news-sentiment", precision=each) for each in ("fp32", precision)]
     for effort in engines[0].efforts:
         ours, theirs = (
             engine.run(engine.prepare(engine.encode(_news(clear))), effort) for engine in engines
         )
-        moved = sorted(map(_moved, ours, theirs))
-        assert list(map(_label, ours)) == list(map(_label, theirs))
+        pairs = list(zip(ours, theirs, strict=True))
+        # Confidence a hair from a threshold makes one of sixty leave a layer earlier.
+        same = [(one, other) for one, other in pairs if one.layers == other.layers]
+        assert len(same) >= len(pairs) - 1
+        moved = sorted(_moved(one, other) for one, other in same)
+        assert all(_label(one) == _label(other) for one, other in same)
         assert moved[len(moved) // 2] < 2e-3
         assert moved[-1] < 0.1
 

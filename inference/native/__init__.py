@@ -1,0 +1,1 @@
+"""The encoder's forward pass as one native call, and the same arithmetic in torch."""

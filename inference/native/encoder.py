@@ -1,0 +1,376 @@
+"""The sparse encoder's forward pass in one native call per batch.
+
+``ctypes`` lets go of the interpreter while the call runs, so the event loop of the same process is
+not held up by it.
+"""
+
+import weakref
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from ctypes import byref, c_void_p
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import structlog
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from inference.model import (
+    Block,
+    SparseEncoderConfig,
+    SparseEncoderForSequenceClassification,
+    TextEmbedding,
+)
+from inference.native.library import (
+    STAGES,
+    Batch,
+    Format,
+    Matrix,
+    Shape,
+    Vector,
+    instruction_sets,
+    library,
+)
+from inference.native.quantised import quantise_channels
+from schemas.errors import ConfigurationError, EngineError
+
+log = structlog.get_logger(__name__)
+
+WIDTH_UNIT = 16
+HEAD_UNIT = 8
+MOST_HEAD = 256
+MOST_EXPERTS = 256
+WHOLE = {Matrix.ROUTER, Matrix.EXIT}
+"""Matrices that stay in float32 in every format."""
+FAILURES = {
+    -1: "out of memory",
+    -2: "a token id is not in the vocabulary",
+    -3: "an event is longer than the model has positions",
+    -4: "an event's scores are not numbers",
+}
+NOT_FINITE = -4
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """What runs have cost since the encoder was built.
+
+    Attributes:
+        seconds: By stage, summed over threads.
+        multiply_adds: Of the large products.
+        scratch_bytes: Memory held for running, beside the weights.
+    """
+
+    seconds: dict[str, float]
+    multiply_adds: float
+    scratch_bytes: int
+
+
+def is_supported(config: SparseEncoderConfig) -> bool:
+    """Say whether the kernels are there and take a model of this shape."""
+    head = config.hidden_size // config.num_attention_heads
+    return (
+        bool(instruction_sets())
+        and config.hidden_size % WIDTH_UNIT == 0
+        and head % HEAD_UNIT == 0
+        and head <= MOST_HEAD
+        and config.num_experts <= MOST_EXPERTS
+    )
+
+
+class NotFiniteError(EngineError):
+    """Some event's scores are not numbers."""
+
+
+class NativeEncoder:
+    """A model laid out for this processor; made by :meth:`build`.
+
+    Not for several callers at once: each thread of its own has one scratch memory.
+    """
+
+    def __init__(self, config: SparseEncoderConfig, isa: str, number_format: Format) -> None:
+        self.isa = isa
+        self.format = number_format
+        self.classes = len(config.id2label)
+        self._layers = config.num_hidden_layers
+        self._width = config.hidden_size
+        self._kept: list[NDArray[Any]] = []
+        kernels: Any = library()
+        self._kernels = kernels
+        shape = _shape_of(config)
+        self._model = self._kernels.headrace_new_model(byref(shape), isa.encode(), number_format)
+        if not self._model:
+            raise EngineError(f"no memory for a model of {config.num_hidden_layers} layers")
+        weakref.finalize(self, self._kernels.headrace_free_model, self._model)
+        self._spaces: list[int] = []
+        self._pool: ThreadPoolExecutor | None = None
+
+    @classmethod
+    def build(
+        cls,
+        network: SparseEncoderForSequenceClassification,
+        precision: str,
+        threads: int = 1,
+        isa: str | None = None,
+    ) -> "NativeEncoder":
+        """Lay a network's weights out for this processor. The network is not needed afterwards.
+
+        Args:
+            network: With weights in float32.
+            precision: ``fp32``, ``bf16`` or ``int8``; see ``inference.precision.Precision``.
+            threads: Parts that a batch's events are split into, each run by its own thread.
+            isa: One of ``inference.native.library.instruction_sets``; ``None`` for the best.
+
+        Raises:
+            ConfigurationError: There are no kernels for this shape, precision or ``isa``.
+            EngineError: A weight is not finite.
+        """
+        config = network.config
+        if not is_supported(config):
+            raise ConfigurationError(
+                f"hidden_size {config.hidden_size} with {config.num_attention_heads} heads: the "
+                f"native kernels are missing or need a width in {WIDTH_UNIT}s and heads in "
+                f"{HEAD_UNIT}s; run the model in torch"
+            )
+        if precision.upper() not in Format.__members__:
+            known = ", ".join(each.name.lower() for each in Format)
+            raise ConfigurationError(f"precision is {precision!r}; native kernels have {known}")
+        if isa not in {None, *instruction_sets()}:
+            raise ConfigurationError(
+                f"isa is {isa!r}; this processor has {', '.join(instruction_sets())}"
+            )
+        encoder = cls(config, isa or instruction_sets()[0], Format[precision.upper()])
+        encoder._fill(network)
+        encoder._start(threads)
+        log.info("native_encoder", isa=encoder.isa, precision=precision, threads=threads)
+        return encoder
+
+    def run(
+        self,
+        tokens: NDArray[np.int32] | NDArray[np.float32],
+        lengths: NDArray[np.int32],
+        experts_per_token: int,
+        exit_thresholds: Sequence[float],
+    ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+        """Classify a packed batch.
+
+        Args:
+            tokens: Token ids of all events, one after another, [T]; or their embeddings, [T, D].
+            lengths: Tokens of each event, [B]; none is zero.
+            experts_per_token: Routed experts.
+            exit_thresholds: Confidence per layer from which an event leaves.
+
+        Returns:
+            Calibrated probabilities, [B, C]; layers that each event ran through, [B].
+
+        Raises:
+            NotFiniteError: An event's scores are not numbers.
+            EngineError: A token or an event is none that the model has room for.
+        """
+        tokens = tokens if tokens.flags.c_contiguous else tokens.copy()
+        lengths = np.ascontiguousarray(lengths, np.int32)
+        thresholds = np.asarray(exit_thresholds, np.float32)
+        self._check(tokens, lengths, thresholds)
+        probabilities = np.empty((len(lengths), self.classes), np.float32)
+        layers = np.empty(len(lengths), np.int32)
+        parts = self._parts(lengths)
+
+        def run_part(space: int, events: slice, rows: slice) -> int:
+            part, its_tokens = lengths[events], tokens[rows]
+            is_ids = tokens.ndim == 1
+            batch = Batch(
+                ids=its_tokens.ctypes.data if is_ids else None,
+                embedded=None if is_ids else its_tokens.ctypes.data,
+                lengths=part.ctypes.data,
+                events=len(part),
+                experts=experts_per_token,
+                thresholds=thresholds.ctypes.data,
+                probabilities=probabilities[events].ctypes.data,
+                left_after=layers[events].ctypes.data,
+            )
+            status: int = self._kernels.headrace_run(self._model, space, byref(batch))
+            return status
+
+        if self._pool is None or len(parts) == 1:
+            states = [run_part(self._spaces[0], *part) for part in parts]
+        else:
+            pairs = zip(self._spaces, parts, strict=False)
+            waiting = [self._pool.submit(run_part, space, *part) for space, part in pairs]
+            states = [each.result() for each in waiting]
+        if worst := min(states, default=0):
+            kind = NotFiniteError if worst == NOT_FINITE else EngineError
+            raise kind(FAILURES.get(worst, f"native error {worst}"))
+        return probabilities, layers
+
+    def counters(self) -> Counters:
+        """Return what runs have cost so far."""
+        total = np.zeros(len(STAGES) + 2)
+        for space in self._spaces:
+            each = np.zeros_like(total)
+            self._kernels.headrace_counters(space, each.ctypes.data)
+            total += each
+        seconds = dict(zip(STAGES, total.tolist(), strict=False))
+        return Counters(seconds, float(total[-2]), int(total[-1]))
+
+    def _check(
+        self, tokens: NDArray[Any], lengths: NDArray[np.int32], thresholds: NDArray[np.float32]
+    ) -> None:
+        wanted = np.int32 if tokens.ndim == 1 else np.float32
+        if tokens.dtype != wanted or (tokens.ndim > 1 and tokens.shape[1:] != (self._width,)):
+            raise EngineError(
+                f"tokens are {tokens.dtype} {tokens.shape}; give int32 ids [T] or float32 "
+                f"embeddings [T, {self._width}]"
+            )
+        if (len(lengths) and lengths.min() < 1) or int(lengths.sum()) != len(tokens):
+            raise EngineError(
+                f"{len(tokens)} tokens and lengths that sum to {int(lengths.sum())}; each event "
+                "has at least one token"
+            )
+        if len(thresholds) != self._layers:
+            raise EngineError(f"{len(thresholds)} exit thresholds; there are {self._layers} layers")
+
+    def _parts(self, lengths: NDArray[np.int32]) -> list[tuple[slice, slice]]:
+        """Split events into as many parts as there are threads, of about equally many tokens."""
+        ends = np.cumsum(lengths)
+        total = int(ends[-1]) if len(ends) else 0
+        count = len(self._spaces)
+        bounds = [0, *(int(np.searchsorted(ends, total * n / count)) for n in range(1, count))]
+        pairs = zip(bounds, [*bounds[1:], len(lengths)], strict=True)
+        rows = [0, *ends.tolist()]
+        return [
+            (slice(start, end), slice(rows[start], rows[end]))
+            for start, end in pairs
+            if end > start
+        ]
+
+    def _start(self, threads: int) -> None:
+        for _ in range(threads):
+            space = self._kernels.headrace_new_workspace()
+            if not space:
+                raise EngineError(f"no memory for the scratch memory of {threads} threads")
+            weakref.finalize(self, self._kernels.headrace_free_workspace, space)
+            self._spaces.append(space)
+        if threads > 1:
+            self._pool = ThreadPoolExecutor(threads, thread_name_prefix="native-encoder")
+            weakref.finalize(self, self._pool.shutdown, wait=False)
+
+    def _fill(self, network: SparseEncoderForSequenceClassification) -> None:
+        embedding = network.embedding
+        if isinstance(embedding, TextEmbedding):
+            # The tables are not copied: the kernels read them where they lie.
+            tables = [
+                _rows(embedding.tokens.weight),
+                _rows(embedding.positions.weight),
+                _floats(embedding.norm.weight, "embedding.norm"),
+                _floats(embedding.norm.bias, "embedding.norm"),
+            ]
+            self._kept += tables
+            self._need(self._kernels.headrace_set_embedding(self._model, *map(_address, tables)))
+        for number, (block, leave) in enumerate(zip(network.blocks, network.exits, strict=True)):
+            self._fill_layer(number, block)
+            self._set(number, Matrix.EXIT, leave.classify.weight, leave.classify.bias)
+            self._kernels.headrace_set_temperature(self._model, number, leave.temperature)
+
+    def _fill_layer(self, number: int, block: Block) -> None:
+        mix, feed = block.attention, block.feed_forward
+        for part, linear in ((Matrix.QKV, mix.qkv), (Matrix.OUT, mix.out)):
+            self._set(number, part, linear.weight, linear.bias)
+        if feed.router is not None:
+            self._set(number, Matrix.ROUTER, feed.router.score.weight, feed.router.score.bias)
+        for expert, (up, bias, down) in enumerate(
+            zip(feed.experts.up, feed.experts.up_bias, feed.experts.down, strict=True)
+        ):
+            self._set(number, Matrix.UP, up.T, bias, expert)
+            self._set(number, Matrix.DOWN, down.T, None, expert)
+        shared = getattr(feed, "shared", None)
+        if shared is not None:
+            self._set(number, Matrix.SHARED_UP, shared.up.T, shared.up_bias)
+            self._set(number, Matrix.SHARED_DOWN, shared.down.T, None)
+        for vector, values in (
+            (Vector.ATTENTION_GAIN, block.attention_norm.weight),
+            (Vector.ATTENTION_SHIFT, block.attention_norm.bias),
+            (Vector.OUTPUT_GAIN, block.feed_forward_norm.weight),
+            (Vector.OUTPUT_SHIFT, block.feed_forward_norm.bias),
+            (Vector.DOWN_BIAS, feed.experts.down_bias),
+        ):
+            data = _floats(values, f"layer {number} {vector.name.lower()}")
+            self._need(
+                self._kernels.headrace_set_vector(self._model, number, vector, _address(data))
+            )
+
+    def _set(
+        self, layer: int, part: Matrix, weight: Tensor, bias: Tensor | None, expert: int = 0
+    ) -> None:
+        """Hand a matrix over, [N, K], rounded to the format."""
+        name = f"layer {layer} {part.name.lower()}"
+        _floats(weight, name)
+        scale = None
+        if part in WHOLE or self.format is Format.FP32:
+            values: NDArray[Any] = _floats(weight, name)
+        elif self.format is Format.BF16:
+            values = _floats(weight.bfloat16(), name)
+        else:
+            levels, scales = quantise_channels(weight)
+            values, scale = levels.contiguous().numpy(), scales.numpy()
+        added = None if bias is None else _floats(bias, name)
+        outputs, inputs = weight.shape
+        self._need(
+            self._kernels.headrace_set_matrix(
+                self._model,
+                layer,
+                part,
+                expert,
+                outputs,
+                inputs,
+                _address(values),
+                _address(scale),
+                _address(added),
+            )
+        )
+
+    def _need(self, done: int) -> None:
+        if not done:
+            raise EngineError("no memory for the model's weights")
+
+
+def _shape_of(config: SparseEncoderConfig) -> Shape:
+    window = getattr(config, "attention_window", None)
+    is_text = config.modality == "text"
+    return Shape(
+        layers=config.num_hidden_layers,
+        width=config.hidden_size,
+        heads=config.num_attention_heads,
+        experts=config.num_experts,
+        expert_size=config.expert_size,
+        shared_size=getattr(config, "shared_expert_size", 0),
+        classes=len(config.id2label),
+        window=-1 if window is None else window,
+        vocabulary=config.vocab_size if is_text else 0,
+        positions=config.max_position_embeddings,
+        epsilon=config.layer_norm_eps,
+    )
+
+
+def _rows(values: Tensor) -> NDArray[np.float32]:
+    """Return a tensor as float32 in rows, without copying where it already is."""
+    array: NDArray[np.float32] = values.detach().to("cpu", torch.float32).contiguous().numpy()
+    return array
+
+
+def _floats(values: Tensor, name: str) -> NDArray[np.float32]:
+    """Return a tensor as float32 in rows, as :func:`_rows` does.
+
+    Raises:
+        EngineError: It holds what is no number. (What an embedding holds is seen in the scores of
+            the events that use it.)
+    """
+    array = _rows(values)
+    if not np.isfinite(array).all():
+        raise EngineError(f"{name} holds weights that are not finite; train or fetch it again")
+    return array
+
+
+def _address(array: NDArray[Any] | None) -> c_void_p | None:
+    return None if array is None else c_void_p(array.ctypes.data)

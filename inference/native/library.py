@@ -1,0 +1,183 @@
+"""The compiled kernels: finding them, and what this processor can run of them."""
+
+import ctypes
+from ctypes import (
+    POINTER,
+    Structure,
+    c_char_p,
+    c_double,
+    c_float,
+    c_int,
+    c_int32,
+    c_int64,
+    c_void_p,
+)
+from enum import IntEnum
+from functools import cache
+from pathlib import Path
+
+import structlog
+
+log = structlog.get_logger(__name__)
+
+VERSION = 1
+"""Of the functions below; a library of another version is left alone."""
+BUILD = "pip install . (or make install) with a C compiler at hand"
+ISA_COUNT = 8
+STAGES = (
+    "embed",
+    "qkv",
+    "attention",
+    "out",
+    "route",
+    "up",
+    "gelu",
+    "down",
+    "norm",
+    "exit",
+)
+"""Where the time of a run goes."""
+
+
+class Format(IntEnum):
+    """What the large products multiply."""
+
+    FP32 = 0
+    BF16 = 1
+    INT8 = 2
+
+
+class Matrix(IntEnum):
+    """Matrices of a layer."""
+
+    QKV = 0
+    OUT = 1
+    ROUTER = 2
+    UP = 3
+    DOWN = 4
+    SHARED_UP = 5
+    SHARED_DOWN = 6
+    EXIT = 7
+
+
+class Vector(IntEnum):
+    """Vectors of a layer, all of the model's width."""
+
+    ATTENTION_GAIN = 0
+    ATTENTION_SHIFT = 1
+    OUTPUT_GAIN = 2
+    OUTPUT_SHIFT = 3
+    DOWN_BIAS = 4
+
+
+class Shape(Structure):
+    """``Shape`` of ``encoder.h``."""
+
+    _fields_ = (
+        ("layers", c_int32),
+        ("width", c_int32),
+        ("heads", c_int32),
+        ("experts", c_int32),
+        ("expert_size", c_int32),
+        ("shared_size", c_int32),
+        ("classes", c_int32),
+        ("window", c_int32),
+        ("vocabulary", c_int32),
+        ("positions", c_int32),
+        ("epsilon", c_float),
+    )
+
+
+class Batch(Structure):
+    """``Batch`` of ``encoder.h``."""
+
+    _fields_ = (
+        ("ids", c_void_p),
+        ("embedded", c_void_p),
+        ("lengths", c_void_p),
+        ("events", c_int64),
+        ("experts", c_int32),
+        ("thresholds", c_void_p),
+        ("probabilities", c_void_p),
+        ("left_after", c_void_p),
+    )
+
+
+_FUNCTIONS: dict[str, tuple[object, list[object]]] = {
+    "version": (c_int, []),
+    "isa": (c_char_p, [c_int]),
+    "is_fast": (c_int, [c_char_p, c_int]),
+    "new_model": (c_void_p, [POINTER(Shape), c_char_p, c_int]),
+    "free_model": (None, [c_void_p]),
+    "set_matrix": (
+        c_int,
+        [c_void_p, c_int, c_int, c_int, c_int, c_int, c_void_p, c_void_p, c_void_p],
+    ),
+    "set_vector": (c_int, [c_void_p, c_int, c_int, c_void_p]),
+    "set_temperature": (None, [c_void_p, c_int, c_float]),
+    "set_embedding": (c_int, [c_void_p, c_void_p, c_void_p, c_void_p, c_void_p]),
+    "new_workspace": (c_void_p, []),
+    "free_workspace": (None, [c_void_p]),
+    "counters": (None, [c_void_p, c_void_p]),
+    "run": (c_int, [c_void_p, c_void_p, POINTER(Batch)]),
+    "product": (
+        c_int,
+        [
+            c_char_p,
+            c_int,
+            c_int64,
+            c_int,
+            c_int,
+            c_void_p,
+            c_void_p,
+            c_void_p,
+            c_void_p,
+            c_int32,
+            POINTER(c_double),
+        ],
+    ),
+}
+
+
+@cache
+def library() -> ctypes.CDLL | None:
+    """Return the compiled kernels; ``None``, said once in the log, where there are none."""
+    for path in sorted(Path(__file__).parent.glob("_kernels*.so")):
+        try:
+            found = _typed(ctypes.CDLL(str(path)))
+        except (OSError, AttributeError) as error:
+            log.warning("native_kernels_unusable", path=str(path), reason=str(error), remedy=BUILD)
+            continue
+        if (version := found.headrace_version()) == VERSION:
+            return found
+        log.warning(
+            "native_kernels_unusable", path=str(path), reason=f"version {version}", remedy=BUILD
+        )
+    log.warning("native_kernels_missing", consequence="models run in torch, slower", remedy=BUILD)
+    return None
+
+
+def _typed(found: ctypes.CDLL) -> ctypes.CDLL:
+    for name, (result, arguments) in _FUNCTIONS.items():
+        function = getattr(found, f"headrace_{name}")
+        function.restype, function.argtypes = result, arguments
+    return found
+
+
+@cache
+def instruction_sets() -> tuple[str, ...]:
+    """Return the instruction sets that the kernels and this processor have, best first."""
+    kernels = library()
+    if kernels is None:
+        return ()
+    names = (kernels.headrace_isa(nth) for nth in range(ISA_COUNT))
+    return tuple(name.decode() for name in names if name)
+
+
+def is_fast(number_format: Format, isa: str | None = None) -> bool:
+    """Say whether products in a format are quicker than in float32 on this processor."""
+    kernels = library()
+    if kernels is None or not instruction_sets():
+        return False
+    chosen = isa or instruction_sets()[0]
+    return bool(kernels.headrace_is_fast(chosen.encode(), number_format))

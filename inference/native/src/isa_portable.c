@@ -1,0 +1,6 @@
+/* Any little-endian processor. */
+#include "body.h"
+#include "vector_portable.h"
+#include "forward.h"
+
+const Isa isa_portable = {"portable", INT8_BYTES, pack, run, product};
