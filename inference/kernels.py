@@ -12,7 +12,7 @@ number of tokens, so a rounded layout has rows of no event at its end: few numbe
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby, pairwise
+from itertools import groupby, pairwise, product
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
@@ -103,13 +103,15 @@ class Layout:
         return layout, F.pad(rows, (0, layout.padding))
 
 
-def attention(qkv: Tensor, layout: Layout, heads: int) -> Tensor:
+def attention(qkv: Tensor, layout: Layout, heads: int, window: int | None = None) -> Tensor:
     """Let each token attend to the tokens of its own event.
 
     Args:
         qkv: Queries, keys and values side by side, [T, 3 * D].
         layout: Where the events lie.
         heads: Attention heads H; D must be a multiple.
+        window: How many tokens away a token may attend to (Beltagy et al., Longformer, 2020);
+            ``None`` for all of its event.
 
     Returns:
         Attended values, [T, D]; zeros for rows of no event.
@@ -125,14 +127,23 @@ def attention(qkv: Tensor, layout: Layout, heads: int) -> Tensor:
     for (events, length), part in zip(layout.stretches, torch.split(tokens, counts), strict=True):
         # n events of equal length are a dense batch as they lie: no copy, no padding, no mask.
         q, k, v = part.view(events, length, 3, heads, -1).permute(2, 0, 3, 1, 4)  # [n, H, L, D/H]
-        out = F.scaled_dot_product_attention(q, k, v)  # [n, H, L, D/H]
+        near = None if window is None else _near(length, window, qkv.device)  # [L, L]
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=near)  # [n, H, L, D/H]
         attended.append(out.transpose(1, 2).reshape(-1, width))  # [n * L, D]
     if layout.padding:
         attended.append(qkv.new_zeros(layout.padding, width))
     return (attended[0] if len(attended) == 1 else torch.cat(attended)).to(kind)
 
 
-def attention_reference(qkv: Tensor, lengths: Sequence[int], heads: int) -> Tensor:
+def _near(length: int, window: int, device: torch.device) -> Tensor:
+    """Return which pairs of tokens are at most ``window`` apart, [L, L]."""
+    places = torch.arange(length, device=device)
+    return (places[:, None] - places).abs() <= window
+
+
+def attention_reference(
+    qkv: Tensor, lengths: Sequence[int], heads: int, window: int | None = None
+) -> Tensor:
     """Return what ``attention`` returns, by one event and one head at a time."""
     q, k, v = qkv.chunk(3, dim=1)
     size = q.shape[1] // heads
@@ -143,6 +154,9 @@ def attention_reference(qkv: Tensor, lengths: Sequence[int], heads: int) -> Tens
         for head in range(heads):
             part = slice(head * size, (head + 1) * size)
             scores = q[rows, part] @ k[rows, part].T / size**0.5  # [L, L]
+            for query, key in product(range(length), repeat=2):
+                if window is not None and abs(query - key) > window:
+                    scores[query, key] = -torch.inf
             attended[rows, part] = scores.softmax(dim=-1) @ v[rows, part]
         start += length
     return attended

@@ -66,6 +66,8 @@ class SparseEncoderConfig(PreTrainedConfig):  # type: ignore[misc]  # transforme
         intermediate_size: Feed-forward neurons of a layer, over all experts.
         num_experts: Experts that these neurons are cut into, in equal parts.
         experts_per_token: Experts that the router picks for each token at full effort.
+        attention_window: Tokens to either side that a token attends to; ``None`` for the whole
+            event.
         exit_temperatures: Per layer, what its logits are divided by to be calibrated.
         exit_thresholds: Per layer, the confidence from which an event leaves there at full effort;
             the last is never asked.
@@ -92,6 +94,7 @@ class SparseEncoderConfig(PreTrainedConfig):  # type: ignore[misc]  # transforme
     intermediate_size: int = 1536
     num_experts: int = 12
     experts_per_token: int = 2
+    attention_window: int | None = None
     max_position_embeddings: int = 128
     layer_norm_eps: float = 1e-12
     hidden_dropout_prob: float = 0.1
@@ -161,6 +164,11 @@ class SparseEncoderConfig(PreTrainedConfig):  # type: ignore[misc]  # transforme
         ):
             if value % unit:
                 raise ValueError(f"{field} is {value}; it must be a multiple of {remedy} ({unit})")
+        window = self.attention_window
+        if window is not None and (type(window) is not int or window < 1):
+            raise ValueError(
+                f"attention_window is {window!r}; it must be a whole number, at least 1, or null"
+            )
         if not 1 <= self.experts_per_token <= self.num_experts:
             raise ValueError(
                 f"experts_per_token is {self.experts_per_token}; it must lie between 1 and "
@@ -232,8 +240,10 @@ class SparseEncoderConfig(PreTrainedConfig):  # type: ignore[misc]  # transforme
         """
         width, size = self.hidden_size, self.expert_size
         route = self.num_experts * width if self.num_experts > 1 else 0
-        per_token = 4 * width * width + 2 * tokens * width + route + experts * 2 * width * size
-        layer = tokens * per_token + width * len(self.id2label)
+        reach = tokens if self.attention_window is None else min(self.attention_window, tokens - 1)
+        pairs = min(tokens * tokens, tokens * (2 * reach + 1) - reach * (reach + 1))
+        per_token = 4 * width * width + route + experts * 2 * width * size
+        layer = tokens * per_token + 2 * pairs * width + width * len(self.id2label)
         if self.modality != "image":
             return layers * layer
         stem = stem_multiply_adds(self.image_size, self.image_channels, self.stem_stages)
@@ -316,12 +326,13 @@ class SelfAttention(nn.Module):
     def __init__(self, config: SparseEncoderConfig) -> None:
         super().__init__()
         self.heads = config.num_attention_heads
+        self.window = config.attention_window
         self.qkv = nn.Linear(config.hidden_size, 3 * config.hidden_size)
         self.out = nn.Linear(config.hidden_size, config.hidden_size)
 
     def forward(self, hidden: Tensor, layout: Layout) -> Tensor:
         """Mix [T, D] within events."""
-        return self.out(attention(self.qkv(hidden), layout, self.heads))  # type: ignore[no-any-return]
+        return self.out(attention(self.qkv(hidden), layout, self.heads, self.window))  # type: ignore[no-any-return]
 
 
 class Router(nn.Module):

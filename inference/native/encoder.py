@@ -30,6 +30,7 @@ from inference.native.library import (
     Matrix,
     Shape,
     Vector,
+    can,
     instruction_sets,
     library,
 )
@@ -137,11 +138,13 @@ class NativeEncoder:
         if precision.upper() not in Format.__members__:
             known = ", ".join(each.name.lower() for each in Format)
             raise ConfigurationError(f"precision is {precision!r}; native kernels have {known}")
-        if isa not in {None, *instruction_sets()}:
+        number_format = Format[precision.upper()]
+        able = [each for each in instruction_sets() if can(number_format, each)]
+        if isa not in {None, *able}:
             raise ConfigurationError(
-                f"isa is {isa!r}; this processor has {', '.join(instruction_sets())}"
+                f"isa is {isa!r}; for {precision} this processor has {', '.join(able)}"
             )
-        encoder = cls(config, isa or instruction_sets()[0], Format[precision.upper()])
+        encoder = cls(config, isa or able[0], number_format)
         encoder._fill(network)
         encoder._start(threads)
         log.info("native_encoder", isa=encoder.isa, precision=precision, threads=threads)

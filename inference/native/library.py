@@ -1,25 +1,22 @@
 """The compiled kernels: finding them, and what this processor can run of them."""
 
 import ctypes
-from ctypes import (
-    POINTER,
-    Structure,
-    c_char_p,
-    c_double,
-    c_float,
-    c_int,
-    c_int32,
-    c_int64,
-    c_void_p,
-)
+from ctypes import POINTER, byref, c_char_p, c_double, c_float, c_int, c_int32, c_int64, c_void_p
 from enum import IntEnum
 from functools import cache
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import structlog
+from numpy.typing import NDArray
+
+from schemas.errors import EngineError
 
 log = structlog.get_logger(__name__)
 
+DIRECTORY = Path(__file__).parent
+"""Where installation leaves them."""
 VERSION = 1
 """Of the functions below; a library of another version is left alone."""
 BUILD = "pip install . (or make install) with a C compiler at hand"
@@ -70,7 +67,7 @@ class Vector(IntEnum):
     DOWN_BIAS = 4
 
 
-class Shape(Structure):
+class Shape(ctypes.Structure):
     """``Shape`` of ``encoder.h``."""
 
     _fields_ = (
@@ -88,7 +85,7 @@ class Shape(Structure):
     )
 
 
-class Batch(Structure):
+class Batch(ctypes.Structure):
     """``Batch`` of ``encoder.h``."""
 
     _fields_ = (
@@ -106,6 +103,7 @@ class Batch(Structure):
 _FUNCTIONS: dict[str, tuple[object, list[object]]] = {
     "version": (c_int, []),
     "isa": (c_char_p, [c_int]),
+    "can": (c_int, [c_char_p, c_int]),
     "is_fast": (c_int, [c_char_p, c_int]),
     "new_model": (c_void_p, [POINTER(Shape), c_char_p, c_int]),
     "free_model": (None, [c_void_p]),
@@ -142,7 +140,7 @@ _FUNCTIONS: dict[str, tuple[object, list[object]]] = {
 @cache
 def library() -> ctypes.CDLL | None:
     """Return the compiled kernels; ``None``, said once in the log, where there are none."""
-    for path in sorted(Path(__file__).parent.glob("_kernels*.so")):
+    for path in sorted(DIRECTORY.glob("_kernels*.so")):
         try:
             found = _typed(ctypes.CDLL(str(path)))
         except (OSError, AttributeError) as error:
@@ -166,18 +164,90 @@ def _typed(found: ctypes.CDLL) -> ctypes.CDLL:
 
 @cache
 def instruction_sets() -> tuple[str, ...]:
-    """Return the instruction sets that the kernels and this processor have, best first."""
+    """Return the instruction sets that kernels and processor have, best first.
+
+    One whose products come out wrong on this machine is left out, with a warning.
+    """
     kernels = library()
     if kernels is None:
         return ()
-    names = (kernels.headrace_isa(nth) for nth in range(ISA_COUNT))
-    return tuple(name.decode() for name in names if name)
+    names = [name.decode() for nth in range(ISA_COUNT) if (name := kernels.headrace_isa(nth))]
+    return tuple(name for name in names if _multiplies(name))
+
+
+def product(  # noqa: PLR0917 - the operands of one product
+    isa: str,
+    number_format: Format,
+    rows: NDArray[np.float32],
+    weight: NDArray[Any],
+    scale: NDArray[np.float32] | None = None,
+    repeats: int = 1,
+) -> tuple[NDArray[np.float32], float]:
+    """Multiply rows with a matrix as the encoder does: for checks and measurements.
+
+    Args:
+        isa: One of :func:`instruction_sets`.
+        number_format: What is multiplied.
+        rows: [R, K]; K must be a multiple of 16.
+        weight: [N, K] of float32 (rounded already for bfloat16), or levels of int8.
+        scale: What each output is multiplied by, [N]; ``None`` for 1.
+        repeats: How often.
+
+    Returns:
+        Products, [R, N]; seconds that all repeats took.
+
+    Raises:
+        EngineError: There is no such instruction set, or no memory.
+    """
+    kernels = library()
+    found = np.empty((len(rows), len(weight)), np.float32)
+    seconds = c_double()
+    state = -1
+    if kernels is not None:
+        state = kernels.headrace_product(
+            isa.encode(),
+            number_format,
+            len(rows),
+            *weight.shape,
+            rows.ctypes.data,
+            weight.ctypes.data,
+            None if scale is None else scale.ctypes.data,
+            found.ctypes.data,
+            repeats,
+            byref(seconds),
+        )
+    if state:
+        raise EngineError(f"no product with {isa!r}: this processor lacks it, or memory ran out")
+    return found, seconds.value
+
+
+def _multiplies(isa: str) -> bool:
+    """Say whether an instruction set multiplies whole numbers, which every format holds exactly."""
+    chance = np.random.default_rng(0)
+    rows = chance.integers(-127, 128, (37, 192)).astype(np.float32)
+    rows[:, 0] = 127.0
+    weight = chance.integers(-127, 128, (176, 192))
+    for number_format in Format:
+        if not can(number_format, isa):
+            continue
+        kind = np.int8 if number_format is Format.INT8 else np.float32
+        found, _ = product(isa, number_format, rows, weight.astype(kind))
+        if not np.array_equal(found, rows @ weight.T.astype(np.float32)):
+            log.warning("native_kernels_wrong", isa=isa, format=number_format.name.lower())
+            return False
+    return True
+
+
+def can(number_format: Format, isa: str) -> bool:
+    """Say whether an instruction set has what a format needs on this processor."""
+    kernels = library()
+    return kernels is not None and bool(kernels.headrace_can(isa.encode(), number_format))
 
 
 def is_fast(number_format: Format, isa: str | None = None) -> bool:
     """Say whether products in a format are quicker than in float32 on this processor."""
     kernels = library()
-    if kernels is None or not instruction_sets():
+    if kernels is None or (isa is None and not instruction_sets()):
         return False
     chosen = isa or instruction_sets()[0]
     return bool(kernels.headrace_is_fast(chosen.encode(), number_format))

@@ -63,13 +63,20 @@ static const Isa *isa_named(const char *name) {
     return NULL;
 }
 
+/* Whether an instruction set has what a format needs: AVX-512 may come without BF16. */
+int headrace_can(const char *name, int format) {
+    const Isa *isa = isa_named(name);
+#if defined(__x86_64__)
+    if (isa && isa->needs_bf16 && format == FORMAT_BF16) return has_bf16();
+#endif
+    return isa != NULL;
+}
+
 /* Whether an instruction set multiplies a format faster than float32. */
 int headrace_is_fast(const char *name, int format) {
-#if defined(__x86_64__)
-    if (format == FORMAT_BF16) return !strncmp(name, "a", 1) && strcmp(name, "avx2") &&
-                                      strcmp(name, "avxvnni") && has_bf16();
-#endif
-    return format == FORMAT_INT8 && strcmp(name, "portable") != 0;
+    const Isa *isa = isa_named(name);
+    if (!isa || isa == &isa_portable || !headrace_can(name, format)) return 0;
+    return format == FORMAT_INT8 || (format == FORMAT_BF16 && isa->needs_bf16);
 }
 
 static void free_matrix(Matrix *m) {

@@ -94,6 +94,7 @@ typedef struct {
 struct Isa {
     const char *name;
     int int8_bytes;          /* that a level takes */
+    int needs_bf16;          /* for products of bfloat16, which others widen */
     void (*pack)(Matrix *, const void *values);
     int (*run)(const Model *, Workspace *, const Batch *);
     int (*product)(const Matrix *, const float *in, int64_t rows, float *out, int32_t repeats,

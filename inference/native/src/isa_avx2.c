@@ -10,7 +10,7 @@
 #include "vector_avx2.h"
 #include "forward.h"
 
-const Isa isa_avx2 = {"avx2", INT8_BYTES, pack, run, product};
+const Isa isa_avx2 = {"avx2", INT8_BYTES, 0, pack, run, product};
 #if defined(__clang__)
 #pragma clang attribute pop
 #endif

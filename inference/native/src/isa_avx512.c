@@ -10,7 +10,7 @@
 #include "vector_avx512.h"
 #include "forward.h"
 
-const Isa isa_avx512 = {"avx512", INT8_BYTES, pack, run, product};
+const Isa isa_avx512 = {"avx512", INT8_BYTES, 1, pack, run, product};
 #if defined(__clang__)
 #pragma clang attribute pop
 #endif

@@ -3,4 +3,4 @@
 #include "vector_portable.h"
 #include "forward.h"
 
-const Isa isa_portable = {"portable", INT8_BYTES, pack, run, product};
+const Isa isa_portable = {"portable", INT8_BYTES, 0, pack, run, product};

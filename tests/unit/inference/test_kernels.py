@@ -67,6 +67,17 @@ def test_attention_is_what_the_loop_says(lengths: list[int], kind: torch.dtype, 
     _assert_close(ours, attention_reference(qkv.float(), lengths, HEADS), tolerance)
 
 
+@pytest.mark.parametrize("window", [1, 3, 16, 500])
+@pytest.mark.parametrize("lengths", LENGTHS)
+def test_a_window_bounds_what_a_token_attends_to(lengths: list[int], window: int):
+    """As the loop says; a window wider than the event is none."""
+    qkv = _drawn(sum(lengths), 3 * WIDTH)
+    layout = Layout(tuple(lengths))
+    ours = attention(qkv, layout, HEADS, window)
+    _assert_close(ours, attention_reference(qkv, lengths, HEADS, window), 1e-5)
+    _assert_close(attention(qkv, layout, HEADS, 500), attention(qkv, layout, HEADS), 1e-5)
+
+
 def test_a_token_attends_to_its_own_event_alone():
     """Whatever the neighbours say, not a bit of the answer changes."""
     layout = Layout((3, 5, 3))
