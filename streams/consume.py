@@ -32,7 +32,7 @@ class ConsumeLoop:
     Args:
         make_consumer: Builds a consumer that is not started and not subscribed.
         lanes: By input topic.
-        max_poll_records: Most records taken at once.
+        max_poll_records: Most records of a topic taken at once.
         drain_s: How long revoked partitions may finish what is in flight.
         commit_interval_s: How often the completed prefix is committed.
         idle_pause_s: Rest between polls that find nothing.
@@ -150,9 +150,7 @@ class ConsumeLoop:
             self._rewind_due = False
         epoch = self._epoch
         paused = self._balance(consumer)
-        batch = await consumer.getmany(
-            timeout_ms=self._poll_ms(paused=paused), max_records=self._max_poll_records
-        )
+        batch = await self._take(consumer, self._poll_ms(paused=paused))
         if not batch:
             await self._rest(consumer)
         elif epoch != self._epoch:
@@ -161,6 +159,28 @@ class ConsumeLoop:
         else:
             for partition, records in batch.items():
                 self._admit(partition, records)
+
+    async def _take(
+        self, consumer: AIOKafkaConsumer, timeout_ms: int
+    ) -> dict[TopicPartition, list[ConsumerRecord]]:
+        """Take records of every topic in turn.
+
+        What was fetched of a flooded one, some thousands of records, would otherwise be read to its
+        end before the others get a look.
+        """
+        batch: dict[TopicPartition, list[ConsumerRecord]] = {}
+        if len(self._lanes) > 1:
+            for topic in self._lanes:
+                owned = [one for one in self._ledger.partitions if one.topic == topic]
+                if owned:
+                    batch |= await consumer.getmany(
+                        *owned, timeout_ms=0, max_records=self._max_poll_records
+                    )
+        if not batch:
+            batch = await consumer.getmany(
+                timeout_ms=timeout_ms, max_records=self._max_poll_records
+            )
+        return batch
 
     def _poll_ms(self, *, paused: bool) -> int:
         """Return how long to wait for records."""

@@ -100,7 +100,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     drain_ms: Milliseconds = 5_000.0
     """How long a stop or a rebalance may wait for admitted events to finish."""
     max_poll_records: PositiveInt = 100
-    """Most records taken from the broker at once; results wait while these are decoded."""
+    """Most records of a topic taken from the broker at once; results wait while these are
+    decoded."""
     idle_pause_ms: Annotated[float, msgspec.Meta(ge=0, le=1_000)] = 0.0
     """Rest between polls that find nothing. For a broker that answers empty fetches at once, as the
     embedded one does: a worker would otherwise spend a core on asking. It adds to latency."""

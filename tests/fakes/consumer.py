@@ -1,7 +1,7 @@
 """A Kafka consumer and the topic that it reads, in memory; a test says when to rebalance."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import Any
 
 from aiokafka import ConsumerRecord, TopicPartition
@@ -98,30 +98,40 @@ class FakeConsumer:
         await self._listener.on_partitions_assigned(set(self._positions))
 
     async def getmany(
-        self, *, timeout_ms: int, max_records: int
+        self, *partitions: TopicPartition, timeout_ms: int, max_records: int
     ) -> dict[TopicPartition, list[Any]]:
-        """Return what is there of partitions that are not paused; an empty poll takes no time."""
+        """Return what is there of partitions that are not paused; an empty poll takes no time.
+
+        As aiokafka does, one partition is read to its end before the next.
+        """
         del timeout_ms
         self.polls += 1
         await asyncio.sleep(0)
         if self.poll_errors:
             raise self.poll_errors.pop(0)
         hook, self.in_next_poll = self.in_next_poll, None
-        stale = self._taken(max_records) if self.hands_out_stale else None
+        stale = self._taken(partitions, max_records) if self.hands_out_stale else None
         if hook is not None:
             await hook()
         if stale is not None:
             self.hands_out_stale = False
             return stale
-        return self._taken(max_records)
+        return self._taken(partitions, max_records)
 
-    def _taken(self, most: int) -> dict[TopicPartition, list[Any]]:
+    def _taken(
+        self, partitions: Collection[TopicPartition], most: int
+    ) -> dict[TopicPartition, list[Any]]:
         batch = {}
-        for partition in self._positions.keys() - self._paused:
+        for partition in self._positions:
+            if partition in self._paused or (partitions and partition not in partitions):
+                continue
             start = self._positions[partition]
             if found := self._log.records[partition][start : start + most]:
                 batch[partition] = found
                 self._positions[partition] = start + len(found)
+                most -= len(found)
+            if not most:
+                break
         return batch
 
     def assignment(self) -> set[TopicPartition]:

@@ -24,12 +24,15 @@ class Rig:
     """A loop that runs over fakes, on a clock that a test moves.
 
     Attributes:
+        lane: That of headlines.
+        lanes: One of each topic of the partitions.
         consumers: Every one that the loop has made, the newest last.
     """
 
     log: FakeLog
     ledger: Ledger
     lane: HoldingLane
+    lanes: dict[str, HoldingLane]
     clock: ManualClock
     loop: ConsumeLoop
     consumers: list[FakeConsumer]
@@ -81,7 +84,7 @@ async def consuming(
     log.committed.update(committed or {})
     for partition in partitions:
         log.append(partition, records)
-    lane = HoldingLane(ledger)
+    lanes = {one.topic: HoldingLane(ledger) for one in partitions}
 
     def make() -> FakeConsumer:
         consumers.append(FakeConsumer(log))
@@ -90,7 +93,7 @@ async def consuming(
 
     loop = ConsumeLoop(
         make_consumer=make,
-        lanes={"events.news": lane},  # type: ignore[dict-item]
+        lanes=lanes,  # type: ignore[arg-type]
         ledger=ledger,
         max_poll_records=100,
         drain_s=DRAIN_S,
@@ -100,9 +103,10 @@ async def consuming(
     running = asyncio.create_task(loop.run())
     await until(lambda: bool(consumers))
     try:
-        yield Rig(log, ledger, lane, clock, loop, consumers, running)
+        yield Rig(log, ledger, lanes[ONE.topic], lanes, clock, loop, consumers, running)
     finally:
-        lane.finish()
+        for lane in lanes.values():
+            lane.finish()
         loop.stop()
         running.cancel()
         with suppress(asyncio.CancelledError, BrokerError):

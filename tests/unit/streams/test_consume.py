@@ -58,6 +58,30 @@ async def test_a_full_lane_pauses_its_partitions_while_polling_goes_on() -> None
         assert rig.consumer.paused() == set()
 
 
+async def test_a_flooded_topic_does_not_hold_up_the_others() -> None:
+    """What was fetched of it is thousands of records; each topic is read a poll's worth in turn."""
+    camera = TopicPartition("events.camera", 0)
+    async with consuming(partitions=(ONE, camera)) as rig:
+        await until(lambda: rig.loop.owning)
+        rig.log.append(ONE, 5_000)
+        rig.log.append(camera, 3)
+        await until(lambda: len(rig.lanes["events.camera"].admitted) == 3)
+        assert len(rig.lane.admitted) <= 200
+        await rig.admitted(5_000)
+        assert rig.lane.admitted == [(0, number) for number in range(5_000)]
+
+
+async def test_a_topic_none_of_whose_partitions_is_owned_is_not_asked_for() -> None:
+    """Asking for no partitions would mean all of them."""
+    camera = TopicPartition("events.camera", 0)
+    async with consuming(partitions=(ONE, camera)) as rig:
+        await until(lambda: rig.loop.owning)
+        await rig.consumer.rebalance([ONE])
+        rig.log.append(ONE, 150)
+        await rig.admitted(150)
+        assert rig.lanes["events.camera"].admitted == []
+
+
 @pytest.mark.parametrize("stale", [False, True])
 async def test_records_of_a_poll_with_a_rebalance_inside_are_read_again(stale: bool) -> None:
     """They may be of the old assignment or the new one; each ends up admitted once, by the new."""
