@@ -143,35 +143,53 @@ def _openvino(work: Work, file: str, precision: str) -> Runtime:
     return Runtime(run, path=f"openvino {ov.__version__.split('-')[0]}")
 
 
-def _ours(work: Work, model: str, precision: str, *, is_sparse: bool) -> Runtime:
-    import structlog  # noqa: PLC0415 - as above
-
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    from inference.model import SparseEncoderConfig  # noqa: PLC0415 - as above
+def _optimised(work: Work, precision: str) -> Runtime:
     from inference.optimizer import Optimizer  # noqa: PLC0415 - as above
-    from schemas.events import NewsEvent  # noqa: PLC0415 - as above
 
-    optimizer = Optimizer(model, threads=work.threads, device_map="cpu")
-    config = SparseEncoderConfig(**optimizer.source.config) if is_sparse else None
-    engine = optimizer.compile(precision)
-    events = [NewsEvent(id=str(n), headline=text) for n, text in enumerate(work.texts)]
-    encoded = engine.encode(events)
-    full = engine.efforts[0]
+    optimizer = Optimizer(work.files / "teacher", threads=work.threads, device_map="cpu")
+    engine = optimizer.compile(precision).engine
+    return Runtime(_run_of(engine, work), path=_path_of(engine))
 
-    def run(batch: Batch) -> Any:
-        return engine.run(engine.prepare([encoded[place] for place in batch]), full)
+
+def _ours(work: Work, precision: str, isa: str | None = None) -> Runtime:
+    from inference.checkpoint import find_directory, load_engine  # noqa: PLC0415 - as above
+    from inference.model import SparseEncoderConfig  # noqa: PLC0415 - as above
+
+    engine = load_engine(work.model, threads=work.threads, precision=precision, isa=isa)
+    config = SparseEncoderConfig.from_pretrained(find_directory(work.model))
+    run = _run_of(engine, work)
+    tokens = [each.tokens for each in engine.encode(_events(work))]
 
     def depth(batch: Batch) -> list[tuple[float, float]]:
         return [
             (
-                config.multiply_adds(answer.layers, answer.experts, encoded[place].tokens),
+                config.multiply_adds(answer.layers, answer.experts, tokens[place]),
                 answer.active_share,
             )
             for place, answer in zip(batch, run(batch), strict=True)
         ]
 
-    path = getattr(engine.engine, "path", "") or f"backend {engine.backend}"
-    return Runtime(run, depth if is_sparse else None, path=str(path))
+    return Runtime(run, depth, path=_path_of(engine))
+
+
+def _run_of(engine: Any, work: Work) -> Callable[[Batch], Any]:
+    encoded = engine.encode(_events(work))
+    return lambda batch: engine.run(
+        engine.prepare([encoded[place] for place in batch]), engine.efforts[0]
+    )
+
+
+def _events(work: Work) -> list[Any]:
+    from schemas.events import NewsEvent  # noqa: PLC0415 - as above
+
+    return [NewsEvent(id=str(n), headline=text) for n, text in enumerate(work.texts)]
+
+
+def _path_of(engine: Any) -> str:
+    from inference.native.library import instruction_sets  # noqa: PLC0415 - as above
+
+    path = getattr(engine, "path", "")
+    return f"native {path}" if path in instruction_sets() else path
 
 
 def dense_multiply_adds(config: dict[str, Any], tokens: int) -> float:
@@ -189,14 +207,11 @@ RUNTIMES: dict[str, Callable[[Work], Runtime]] = {
     "onnxruntime-int8": lambda work: _onnxruntime(work, "int8.onnx"),
     "openvino-bf16": lambda work: _openvino(work, "teacher.onnx", "bf16"),
     "openvino-int8": lambda work: _openvino(work, "int8.xml", "bf16"),
-    "optimizer-bf16": lambda work: _ours(
-        work, str(work.files / "teacher"), "bf16", is_sparse=False
-    ),
-    "optimizer-int8": lambda work: _ours(
-        work, str(work.files / "teacher"), "int8", is_sparse=False
-    ),
-    "headrace-bf16": lambda work: _ours(work, work.model, "bf16", is_sparse=True),
-    "headrace-int8": lambda work: _ours(work, work.model, "int8", is_sparse=True),
+    "optimizer-bf16": lambda work: _optimised(work, "bf16"),
+    "optimizer-int8": lambda work: _optimised(work, "int8"),
+    "headrace-torch-bf16": lambda work: _ours(work, "bf16", isa="torch"),
+    "headrace-bf16": lambda work: _ours(work, "bf16"),
+    "headrace-int8": lambda work: _ours(work, "int8"),
 }
 NEEDS = {
     "onnxruntime-int8": "int8.onnx",

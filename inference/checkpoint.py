@@ -9,6 +9,7 @@ import orjson
 import torch
 
 from inference.engine import Engine
+from inference.forward import CPU
 from inference.image_engine import ImageEngine
 from inference.model import (
     SparseEncoderConfig,
@@ -28,14 +29,22 @@ FILES = [CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE]
 
 
 def load_engine(
-    path_or_name: str | Path, *, threads: int = 1, precision: str | None = None
+    path_or_name: str | Path,
+    *,
+    threads: int = 1,
+    precision: str | None = None,
+    isa: str | None = None,
+    device: torch.device = CPU,
 ) -> Engine:
     """Load a checkpoint.
 
     Args:
         path_or_name: The name of a checkpoint that comes with the package, or a directory.
         threads: Threads per product; sets torch's own number for the whole process.
-        precision: ``fp32``, ``bf16`` or ``int8``; ``None`` for the quickest of the processor.
+        precision: A name of ``inference.precision.Precision``; ``None`` for the quickest of the
+            processor.
+        isa: Instruction set to run on; see ``inference.forward.forward_of``.
+        device: Where to run.
 
     Raises:
         ConfigurationError: There is no such checkpoint, or it holds another kind of model.
@@ -53,10 +62,10 @@ def load_engine(
     model = Model(
         name=config.checkpoint_name, version=config.checkpoint_version, digest=digest(directory)
     )
+    how: Any = {"precision": precision, "threads": threads, "isa": isa, "device": device}
     if isinstance(network, SparseEncoderForImageClassification):
-        return ImageEngine(network, model, precision=precision, threads=threads)
-    tokenizer = _tokenizer(directory, config)
-    return SparseEngine(network, tokenizer, model, precision=precision, threads=threads)
+        return ImageEngine(network, model, **how)
+    return SparseEngine(network, _tokenizer(directory, config), model, **how)
 
 
 def _tokenizer(directory: Path, config: SparseEncoderConfig) -> TextEncoder:

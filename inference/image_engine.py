@@ -9,7 +9,7 @@ from torch import Tensor
 
 from inference.device import has_fast_bfloat16
 from inference.engine import EffortLevel, Encoded, Prediction
-from inference.forward import classify, forward_of
+from inference.forward import CPU, classify, forward_of
 from inference.fused_stem import PatchEmbedder
 from inference.model import SparseEncoderForImageClassification
 from inference.pixels import PixelFormat, Pixels
@@ -36,10 +36,11 @@ class ImageEngine:
     Args:
         network: The model, in evaluation mode and float32; the engine may change it.
         model: How results cite it.
-        precision: ``fp32``, ``bf16`` or ``int8``; ``None`` for the quickest of this processor. The
+        precision: A name of ``inference.precision.Precision``; ``None`` for the quickest. The
             stem runs in torch, in bfloat16 where that is quick and float32 is not asked for.
         threads: Threads that a batch is split over.
         isa: Instruction set to run on; see ``inference.forward.forward_of``.
+        device: Where to run.
 
     Raises:
         ConfigurationError: The precision or the instruction set is none that the model runs in.
@@ -56,6 +57,7 @@ class ImageEngine:
         precision: str | None = None,
         threads: int = 1,
         isa: str | None = None,
+        device: torch.device = CPU,
     ) -> None:
         config = network.config
         self.model = model
@@ -63,11 +65,16 @@ class ImageEngine:
         self.efforts = tuple(EffortLevel(**effort) for effort in config.efforts)
         self.max_tokens: int = config.max_position_embeddings
         self._config = config
-        self._forward = forward_of(network, precision, threads=threads, isa=isa)
+        self._forward = forward_of(network, precision, threads=threads, isa=isa, device=device)
         is_whole = precision == Precision.FP32 or not has_fast_bfloat16()
         kind = torch.float32 if is_whole else torch.bfloat16
         self._embed = PatchEmbedder(network.embedding, config, kind)
         self._format = PixelFormat(config.image_height, config.image_width, config.image_channels)
+
+    @property
+    def path(self) -> str:
+        """What multiplies: an instruction set of the native kernels, or ``torch``."""
+        return self._forward.path
 
     def encode(self, events: Sequence[Event]) -> list[Encoded]:
         """Decode images and resize them; each counts as many tokens as it has patches.

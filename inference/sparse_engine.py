@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from inference.engine import EffortLevel, Encoded, Prediction
-from inference.forward import classify, forward_of
+from inference.forward import CPU, classify, forward_of
 from inference.model import SparseEncoderForSequenceClassification
 from inference.text import TextEncoder, text_of
 from schemas.events import Event, Modality
@@ -35,9 +36,10 @@ class SparseEngine:
         network: The model, in evaluation mode and float32; the engine may change it.
         tokenizer: Its tokenizer.
         model: How results cite it.
-        precision: ``fp32``, ``bf16`` or ``int8``; ``None`` for the quickest of this processor.
+        precision: A name of ``inference.precision.Precision``; ``None`` for the quickest.
         threads: Threads that a batch is split over.
         isa: Instruction set to run on; see ``inference.forward.forward_of``.
+        device: Where to run.
 
     Raises:
         ConfigurationError: The precision or the instruction set is none that the model runs in.
@@ -55,15 +57,21 @@ class SparseEngine:
         precision: str | None = None,
         threads: int = 1,
         isa: str | None = None,
+        device: torch.device = CPU,
     ) -> None:
         config = network.config
         self.model = model
         self.labels: tuple[str, ...] = config.labels
         self.efforts = tuple(EffortLevel(**effort) for effort in config.efforts)
         self.max_tokens = tokenizer.max_tokens
-        self._forward = forward_of(network, precision, threads=threads, isa=isa)
+        self._forward = forward_of(network, precision, threads=threads, isa=isa, device=device)
         self._config = config
         self._tokenizer = tokenizer
+
+    @property
+    def path(self) -> str:
+        """What multiplies: an instruction set of the native kernels, or ``torch``."""
+        return self._forward.path
 
     def encode(self, events: Sequence[Event]) -> list[Encoded]:
         """Tokenise events.

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from inference.backends import Request, Source
 from inference.backends.choice import quickest
-from inference.backends.dense_encoder import ACTIVATIONS, DenseEncoder, Shape
+from inference.backends.dense_encoder import ACTIVATIONS, DenseEncoder, Shape, run_sample
 from inference.backends.linear import convert
+from inference.backends.native_dense import NativeDense, quickest_native, runs_natively
 from inference.backends.source import (
     first_position,
     identity,
@@ -19,11 +20,9 @@ from inference.backends.source import (
     read_tensors,
     read_tokenizer,
 )
-from inference.backends.text_engine import PackedTextEngine
-from inference.kernels import Layout
+from inference.backends.text_engine import Classify, PackedTextEngine
 from schemas.errors import EngineError
 
-SAMPLE_TEXTS, SAMPLE_TOKENS = 16, 32
 BERT_BLOCK = {
     "attention_out": "attention.output.dense",
     "attention_norm": "attention.output.LayerNorm",
@@ -142,11 +141,14 @@ class PackedFamilies:
         labels = labels_of(source)
         shape = shape_of(source, family, len(labels))
         network = build(source, family, shape)
-        precision = request.precision or quickest(shape.width, request.device)
-        convert(network, precision, request.device, lambda: _run_sample(network, shape))
         tokenizer = read_tokenizer(source, min(longest_text(source), shape.longest))
         return PackedTextEngine(
-            network, tokenizer, identity(source), labels, layers=shape.layers, device=request.device
+            _made_ready(network, shape, request),
+            tokenizer,
+            identity(source),
+            labels,
+            layers=shape.layers,
+            device=request.device,
         )
 
 
@@ -196,11 +198,17 @@ def build(source: Source, family: Family, shape: Shape) -> DenseEncoder:
     return network.eval()
 
 
-def _run_sample(network: DenseEncoder, shape: Shape) -> None:
-    """Run some texts of random pieces."""
-    layout = Layout((min(SAMPLE_TOKENS, shape.longest),) * SAMPLE_TEXTS)
-    chance = torch.Generator().manual_seed(0)
-    network(torch.randint(shape.vocabulary, (layout.tokens,), generator=chance), layout)
+def _made_ready(network: DenseEncoder, shape: Shape, request: Request) -> Classify:
+    """Bring a network into its precision: onto native kernels where there are some, else torch."""
+    device = request.device
+    precision = request.precision
+    if device.type == "cpu":
+        precision = precision or quickest_native(shape)
+        if precision and runs_natively(shape, precision):
+            return NativeDense(network, shape, precision, request.threads)
+    precision = precision or quickest(shape.width, device)
+    convert(network, precision, device, lambda: run_sample(network, shape))
+    return network
 
 
 def _field(config: Mapping[str, Any], family: Family, name: str, default: Any) -> Any:

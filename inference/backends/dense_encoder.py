@@ -14,6 +14,8 @@ from torch import Tensor, nn
 
 from inference.kernels import Layout, attention
 
+SAMPLE_TEXTS, SAMPLE_TOKENS = 16, 32
+
 Activation = Callable[[Tensor], Tensor]
 
 ACTIVATIONS: dict[str, Activation] = {
@@ -50,6 +52,11 @@ class Shape:
     activation: Activation
     head_activation: Activation
     first_position: int = 0
+
+    @property
+    def is_gelu(self) -> bool:
+        """Whether the feed-forward activation is the exact GELU."""
+        return self.activation is F.gelu
 
     @property
     def longest(self) -> int:
@@ -127,3 +134,10 @@ class DenseEncoder(nn.Module):
             hidden = block(hidden, layout)
         first = layout.bags[: len(layout.lengths)].to(hidden.device)  # [B]
         return self.head(hidden.index_select(0, first)).float()  # type: ignore[no-any-return]
+
+
+def run_sample(network: DenseEncoder, shape: Shape) -> None:
+    """Run some texts of random pieces."""
+    layout = Layout((min(SAMPLE_TOKENS, shape.longest),) * SAMPLE_TEXTS)
+    chance = torch.Generator().manual_seed(0)
+    network(torch.randint(shape.vocabulary, (layout.tokens,), generator=chance), layout)

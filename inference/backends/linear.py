@@ -7,23 +7,16 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from torch import Tensor, nn
 
-from inference.log import Log
+from inference.float8 import AS_USED, multiplies_float8, tell_float8, to_float8, widened
 from inference.precision import Precision
 from schemas.errors import ConfigurationError
 
-log = Log(__name__)
-
 INT8_TOP = 127
-FP8 = torch.float8_e4m3fn
-FP8_TOP = 448.0
 LEAST_SCALE = 1e-12
 LEAST_PEAK = 1e-5
 SMOOTHING = 0.6
 """Share of a channel's unevenness that moves from inputs to weights: of 0.4 to 0.75 what measured
 best on MiniLM, where it halves the mean error of the scores."""
-WIDENING = 2.0**120
-"""What separates a float8 whose bits stand in a bfloat16 from its value: the two exponents' biases
-are 7 and 127."""
 LAYERS = re.compile(r"\.\d+\.")
 """In the names of whatever is repeated: a model's layers."""
 ATTENTION = re.compile(r"attn|attention|qkv", re.IGNORECASE)
@@ -49,10 +42,8 @@ class Int8Linear(nn.Module):
 
     def __init__(self, linear: nn.Linear, peaks: Tensor) -> None:
         super().__init__()
-        weight = linear.weight.detach().float()  # [N, D]
-        stretch = peaks.float().clamp(min=LEAST_PEAK) ** SMOOTHING
-        stretch /= weight.abs().amax(dim=0).clamp(min=LEAST_PEAK) ** (1 - SMOOTHING)  # [D]
-        weight = weight * stretch
+        stretch = stretch_of(linear.weight, peaks)  # [D]
+        weight = linear.weight.detach().float() * stretch  # [N, D]
         scale = (weight.abs().amax(dim=1) / INT8_TOP).clamp(min=LEAST_SCALE)  # [N]
         self.in_features, self.out_features = linear.in_features, linear.out_features
         self.register_buffer("weight", (weight / scale[:, None]).round().to(torch.int8))
@@ -68,6 +59,18 @@ class Int8Linear(nn.Module):
         product = _int8_product(levels, self.weight).float().mul_(self.scale)  # [R, N]
         out = product.mul_(step) if self.bias is None else torch.addcmul(self.bias, product, step)
         return out.to(hidden.dtype).view(*hidden.shape[:-1], self.out_features)
+
+
+def stretch_of(weight: Tensor, peaks: Tensor) -> Tensor:
+    """Return what to multiply a weight's input channels with, and to divide the inputs by, [D].
+
+    Args:
+        weight: [N, D].
+        peaks: The largest input of each channel, [D].
+    """
+    stretch = peaks.float().clamp(min=LEAST_PEAK) ** SMOOTHING
+    most = weight.detach().float().abs().amax(dim=0).clamp(min=LEAST_PEAK)
+    return stretch / most ** (1 - SMOOTHING)
 
 
 def _int8_product(rows: Tensor, weight: Tensor) -> Tensor:
@@ -127,32 +130,6 @@ def _bias_of(linear: nn.Linear, kind: torch.dtype) -> Tensor | None:
     return None if bias is None else bias.detach().to(kind)
 
 
-def to_float8(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Store rows in float8.
-
-    Returns:
-        The rows as float8 of the same shape, and one float32 scale per row, [..., 1].
-    """
-    scale = (rows.abs().amax(dim=-1, keepdim=True).float() / FP8_TOP).clamp(min=LEAST_SCALE)
-    return (rows.float() / scale).clamp(-FP8_TOP, FP8_TOP).to(FP8), scale
-
-
-def widened(stored: Tensor, scale: Tensor) -> Tensor:
-    """Return float8 rows times their scales in bfloat16.
-
-    Moves bits, which takes a tenth of the time of torch's conversion on a CPU. The few values below
-    2**-6 of a scale, 1/28,672 of the row's largest, may become 0.
-    """
-    bits = stored.view(torch.int8).to(torch.int16)  # the sign fills the upper byte
-    moved = bits.bitwise_left_shift_(4).bitwise_and_(~0x7800)
-    return moved.view(torch.bfloat16) * (scale * WIDENING).to(torch.bfloat16)
-
-
-def multiplies_float8(device: torch.device) -> bool:
-    """Say whether a device multiplies float8: NVIDIA's from Ada and Hopper on."""
-    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 9)
-
-
 def convert(
     network: nn.Module,
     precision: Precision,
@@ -189,7 +166,7 @@ def convert(
             in_hardware = multiplies_float8(device)
             make = Float8Linear if in_hardware else StoredFloat8Linear
             products = {name: make(linear) for name, linear in layer_products(network)}
-            tell_float8(device, in_hardware=in_hardware)
+            tell_float8(device, None if in_hardware else AS_USED)
     if not products and precision not in {Precision.FP32, Precision.BF16}:
         raise ConfigurationError(
             f"precision {precision}: this model's layers hold no products that could be stored in "
@@ -202,21 +179,6 @@ def convert(
     for name, product in products.items():
         _replace(network, name, product.to(device))
     return network.eval().requires_grad_(requires_grad=False)
-
-
-def tell_float8(device: torch.device, *, in_hardware: bool) -> None:
-    """Log what becomes of float8 on a device."""
-    if in_hardware:
-        log.info("float8", products="float8", device=str(device))
-    else:
-        log.info(
-            "float8",
-            products="bfloat16",
-            device=str(device),
-            reason="this device multiplies no float8: weights are stored in it and widened to "
-            "bfloat16 as they are used, which halves their memory and costs time; "
-            "precision bf16 is quicker",
-        )
 
 
 def layer_products(network: nn.Module) -> list[tuple[str, nn.Linear]]:

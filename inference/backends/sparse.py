@@ -14,7 +14,12 @@ class SparseFamily:
 
     def load(self, source: Source, request: Request) -> Engine:
         """Load a checkpoint; see :meth:`inference.backends.Backend.load`."""
-        return load_engine(source.path, threads=request.threads, precision=request.precision)
+        return load_engine(
+            source.path,
+            threads=request.threads,
+            precision=request.precision,
+            device=request.device,
+        )
 
 
 BACKEND = SparseFamily()

@@ -1,13 +1,12 @@
 """Dense text classifiers as engines: packed where the network takes packed batches."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from inference.backends.answers import FULL, failures_of, predictions
-from inference.backends.dense_encoder import DenseEncoder
 from inference.engine import EffortLevel, Encoded, Prediction
 from inference.kernels import Layout
 from inference.text import TextEncoder, text_of
@@ -15,6 +14,10 @@ from schemas.events import Event, Modality
 from schemas.results import Model
 
 TEXT = frozenset({Modality.NEWS, Modality.TRANSCRIPT})
+
+
+Classify = Callable[[Tensor, Layout], Tensor]
+"""Ids of a packed batch, [T], to logits, [B, C]."""
 
 
 class TextIngress:
@@ -54,7 +57,7 @@ class Packed:
 
 
 class PackedTextEngine(TextIngress):
-    """Runs a :class:`DenseEncoder` on packed batches.
+    """Runs a dense encoder on packed batches.
 
     Args:
         network: In the precision and on the device that it is to run in and on.
@@ -67,7 +70,7 @@ class PackedTextEngine(TextIngress):
 
     def __init__(
         self,
-        network: DenseEncoder,
+        network: Classify,
         tokenizer: TextEncoder,
         model: Model,
         labels: tuple[str, ...],
@@ -79,6 +82,11 @@ class PackedTextEngine(TextIngress):
         self._network = network
         self._layers = layers
         self._device = device
+
+    @property
+    def path(self) -> str:
+        """What multiplies: an instruction set of the native kernels, or ``torch``."""
+        return getattr(self._network, "path", "torch")
 
     def prepare(self, batch: Sequence[Encoded]) -> Packed:
         """Pack a batch, shortest event first."""

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import structlog
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from inference.log import Log
 from inference.model import (
     Block,
     SparseEncoderConfig,
@@ -37,14 +37,17 @@ from inference.native.library import (
 from inference.native.quantised import quantise_channels
 from schemas.errors import ConfigurationError, EngineError
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 WIDTH_UNIT = 16
 HEAD_UNIT = 8
 MOST_HEAD = 256
 MOST_EXPERTS = 256
+NEVER = 2.0
+"""A confidence that no exit reaches."""
 WHOLE = {Matrix.ROUTER, Matrix.EXIT}
 """Matrices that stay in float32 in every format."""
+ATTENTION = {Matrix.QKV, Matrix.OUT}
 FAILURES = {
     -1: "out of memory",
     -2: "a token id is not in the vocabulary",
@@ -52,6 +55,10 @@ FAILURES = {
     -4: "an event's scores are not numbers",
 }
 NOT_FINITE = -4
+
+
+Stretch = Sequence[tuple[Tensor, Tensor]]
+"""Per layer, [D] of attention's first products and [D] of the feed-forward ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +98,18 @@ class NativeEncoder:
     Not for several callers at once: each thread of its own has one scratch memory.
     """
 
-    def __init__(self, config: SparseEncoderConfig, isa: str, number_format: Format) -> None:
-        self.isa = isa
+    def __init__(
+        self,
+        config: SparseEncoderConfig,
+        isa: str,
+        number_format: Format,
+        attention_format: Format,
+        stretch: Stretch | None,
+    ) -> None:
+        self.isa = self.path = isa
         self.format = number_format
+        self.attention_format = attention_format
+        self._stretch = stretch
         self.classes = len(config.id2label)
         self._layers = config.num_hidden_layers
         self._width = config.hidden_size
@@ -105,6 +121,7 @@ class NativeEncoder:
         if not self._model:
             raise EngineError(f"no memory for a model of {config.num_hidden_layers} layers")
         weakref.finalize(self, self._kernels.headrace_free_model, self._model)
+        self._kernels.headrace_set_attention_format(self._model, attention_format)
         self._spaces: list[int] = []
         self._pool: ThreadPoolExecutor | None = None
 
@@ -115,6 +132,9 @@ class NativeEncoder:
         precision: str,
         threads: int = 1,
         isa: str | None = None,
+        *,
+        attention: str | None = None,
+        stretch: Stretch | None = None,
     ) -> "NativeEncoder":
         """Lay a network's weights out for this processor. The network is not needed afterwards.
 
@@ -123,6 +143,10 @@ class NativeEncoder:
             precision: ``fp32``, ``bf16`` or ``int8``; see ``inference.precision.Precision``.
             threads: Parts that a batch's events are split into, each run by its own thread.
             isa: One of ``inference.native.library.instruction_sets``; ``None`` for the best.
+            attention: Precision of attention's products, where it is another.
+            stretch: Per layer, what the weights of each input channel are multiplied with, and the
+                inputs divided by: of attention's first products, [D], and of the feed-forward
+                ones, [D]. Evens out channels before they are rounded.
 
         Raises:
             ConfigurationError: There are no kernels for this shape, precision or ``isa``.
@@ -135,16 +159,13 @@ class NativeEncoder:
                 f"native kernels are missing or need a width in {WIDTH_UNIT}s and heads in "
                 f"{HEAD_UNIT}s; run the model in torch"
             )
-        if precision.upper() not in Format.__members__:
-            known = ", ".join(each.name.lower() for each in Format)
-            raise ConfigurationError(f"precision is {precision!r}; native kernels have {known}")
-        number_format = Format[precision.upper()]
-        able = [each for each in instruction_sets() if can(number_format, each)]
+        formats = [_format_of(each) for each in (precision, attention or precision)]
+        able = [each for each in instruction_sets() if all(can(one, each) for one in formats)]
         if isa not in {None, *able}:
             raise ConfigurationError(
                 f"isa is {isa!r}; for {precision} this processor has {', '.join(able)}"
             )
-        encoder = cls(config, isa or able[0], number_format)
+        encoder = cls(config, isa or able[0], formats[0], formats[1], stretch)
         encoder._fill(network)
         encoder._start(threads)
         log.info("native_encoder", isa=encoder.isa, precision=precision, threads=threads)
@@ -172,6 +193,35 @@ class NativeEncoder:
             NotFiniteError: An event's scores are not numbers.
             EngineError: A token or an event is none that the model has room for.
         """
+        return self._run(tokens, lengths, experts_per_token, exit_thresholds, None)
+
+    def first_tokens(
+        self, tokens: NDArray[np.int32], lengths: NDArray[np.int32]
+    ) -> NDArray[np.float32]:
+        """Run every layer on a packed batch of a dense model.
+
+        Args:
+            tokens: Token ids of all events, one after another, [T].
+            lengths: Tokens of each event, [B]; none is zero.
+
+        Returns:
+            What the last layer makes of each event's first token, [B, D].
+
+        Raises:
+            EngineError: As :meth:`run`.
+        """
+        first = np.empty((len(lengths), self._width), np.float32)
+        self._run(tokens, lengths, 1, [NEVER] * self._layers, first)
+        return first
+
+    def _run(
+        self,
+        tokens: NDArray[np.int32] | NDArray[np.float32],
+        lengths: NDArray[np.int32],
+        experts_per_token: int,
+        exit_thresholds: Sequence[float],
+        first: NDArray[np.float32] | None,
+    ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         tokens = tokens if tokens.flags.c_contiguous else tokens.copy()
         lengths = np.ascontiguousarray(lengths, np.int32)
         thresholds = np.asarray(exit_thresholds, np.float32)
@@ -191,6 +241,7 @@ class NativeEncoder:
                 experts=experts_per_token,
                 thresholds=thresholds.ctypes.data,
                 probabilities=probabilities[events].ctypes.data,
+                first=None if first is None else first[events].ctypes.data,
                 left_after=layers[events].ctypes.data,
             )
             status: int = self._kernels.headrace_run(self._model, space, byref(batch))
@@ -278,19 +329,24 @@ class NativeEncoder:
 
     def _fill_layer(self, number: int, block: Block) -> None:
         mix, feed = block.attention, block.feed_forward
-        for part, linear in ((Matrix.QKV, mix.qkv), (Matrix.OUT, mix.out)):
-            self._set(number, part, linear.weight, linear.bias)
+        into_qkv, into_up = self._stretch[number] if self._stretch else (None, None)
+        self._set(number, Matrix.QKV, _stretched(mix.qkv.weight, into_qkv), mix.qkv.bias)
+        self._set(number, Matrix.OUT, mix.out.weight, mix.out.bias)
         if feed.router is not None:
             self._set(number, Matrix.ROUTER, feed.router.score.weight, feed.router.score.bias)
         for expert, (up, bias, down) in enumerate(
             zip(feed.experts.up, feed.experts.up_bias, feed.experts.down, strict=True)
         ):
-            self._set(number, Matrix.UP, up.T, bias, expert)
+            self._set(number, Matrix.UP, _stretched(up.T, into_up), bias, expert)
             self._set(number, Matrix.DOWN, down.T, None, expert)
         shared = getattr(feed, "shared", None)
         if shared is not None:
-            self._set(number, Matrix.SHARED_UP, shared.up.T, shared.up_bias)
+            shared_up = _stretched(shared.up.T, into_up)
+            self._set(number, Matrix.SHARED_UP, shared_up, shared.up_bias)
             self._set(number, Matrix.SHARED_DOWN, shared.down.T, None)
+        if into_qkv is not None and into_up is not None:
+            self._set_vector(number, Vector.QKV_SHRINK, 1 / into_qkv)
+            self._set_vector(number, Vector.UP_SHRINK, 1 / into_up)
         for vector, values in (
             (Vector.ATTENTION_GAIN, block.attention_norm.weight),
             (Vector.ATTENTION_SHIFT, block.attention_norm.bias),
@@ -298,10 +354,11 @@ class NativeEncoder:
             (Vector.OUTPUT_SHIFT, block.feed_forward_norm.bias),
             (Vector.DOWN_BIAS, feed.experts.down_bias),
         ):
-            data = _floats(values, f"layer {number} {vector.name.lower()}")
-            self._need(
-                self._kernels.headrace_set_vector(self._model, number, vector, _address(data))
-            )
+            self._set_vector(number, vector, values)
+
+    def _set_vector(self, layer: int, vector: Vector, values: Tensor) -> None:
+        data = _floats(values, f"layer {layer} {vector.name.lower()}")
+        self._need(self._kernels.headrace_set_vector(self._model, layer, vector, _address(data)))
 
     def _set(
         self, layer: int, part: Matrix, weight: Tensor, bias: Tensor | None, expert: int = 0
@@ -310,9 +367,10 @@ class NativeEncoder:
         name = f"layer {layer} {part.name.lower()}"
         _floats(weight, name)
         scale = None
-        if part in WHOLE or self.format is Format.FP32:
+        chosen = self.attention_format if part in ATTENTION else self.format
+        if part in WHOLE or chosen is Format.FP32:
             values: NDArray[Any] = _floats(weight, name)
-        elif self.format is Format.BF16:
+        elif chosen is Format.BF16:
             values = _floats(weight.bfloat16(), name)
         else:
             levels, scales = quantise_channels(weight)
@@ -373,6 +431,17 @@ def _floats(values: Tensor, name: str) -> NDArray[np.float32]:
     if not np.isfinite(array).all():
         raise EngineError(f"{name} holds weights that are not finite; train or fetch it again")
     return array
+
+
+def _format_of(precision: str) -> Format:
+    if precision.upper() not in Format.__members__:
+        known = ", ".join(each.name.lower() for each in Format)
+        raise ConfigurationError(f"precision is {precision!r}; native kernels have {known}")
+    return Format[precision.upper()]
+
+
+def _stretched(weight: Tensor, stretch: Tensor | None) -> Tensor:
+    return weight if stretch is None else weight * stretch
 
 
 def _address(array: NDArray[Any] | None) -> c_void_p | None:

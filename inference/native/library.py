@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import structlog
 from numpy.typing import NDArray
 
+from inference.log import Log
 from schemas.errors import EngineError
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 DIRECTORY = Path(__file__).parent
 """Where installation leaves them."""
-VERSION = 1
+VERSION = 2
 """Of the functions below; a library of another version is left alone."""
 BUILD = "pip install . (or make install) with a C compiler at hand"
 ISA_COUNT = 8
@@ -65,6 +65,8 @@ class Vector(IntEnum):
     OUTPUT_GAIN = 2
     OUTPUT_SHIFT = 3
     DOWN_BIAS = 4
+    QKV_SHRINK = 5
+    UP_SHRINK = 6
 
 
 class Shape(ctypes.Structure):
@@ -96,6 +98,7 @@ class Batch(ctypes.Structure):
         ("experts", c_int32),
         ("thresholds", c_void_p),
         ("probabilities", c_void_p),
+        ("first", c_void_p),
         ("left_after", c_void_p),
     )
 
@@ -107,6 +110,7 @@ _FUNCTIONS: dict[str, tuple[object, list[object]]] = {
     "is_fast": (c_int, [c_char_p, c_int]),
     "new_model": (c_void_p, [POINTER(Shape), c_char_p, c_int]),
     "free_model": (None, [c_void_p]),
+    "set_attention_format": (None, [c_void_p, c_int]),
     "set_matrix": (
         c_int,
         [c_void_p, c_int, c_int, c_int, c_int, c_int, c_void_p, c_void_p, c_void_p],

@@ -89,9 +89,33 @@ class QuantisedExperts(nn.Module):
         return self.one(hidden, 0) + self.down_bias
 
 
-def quantise_network(network: SparseEncoderForSequenceClassification) -> None:
-    """Replace a network's large products by quantised ones, in place."""
+class QuantisedShared(nn.Module):
+    """Stands in for the feed-forward part that every token runs."""
+
+    def __init__(self, shared: nn.Module) -> None:
+        super().__init__()
+        self.up, self.down = (quantise_channels(each.T) for each in (shared.up, shared.down))
+        self.up_bias = shared.up_bias
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Transform [T, D]."""
+        inner = F.gelu(integer_product(hidden, *self.up) + self.up_bias)
+        return integer_product(inner, *self.down)
+
+
+def quantise_network(
+    network: SparseEncoderForSequenceClassification, *, attention: bool = True
+) -> None:
+    """Replace a network's large products by quantised ones, in place.
+
+    Args:
+        network: In float32.
+        attention: Whether attention's are among them.
+    """
     for block in network.blocks:
-        block.attention.qkv = QuantisedLinear(block.attention.qkv)  # type: ignore[assignment]
-        block.attention.out = QuantisedLinear(block.attention.out)  # type: ignore[assignment]
+        if attention:
+            block.attention.qkv = QuantisedLinear(block.attention.qkv)  # type: ignore[assignment]
+            block.attention.out = QuantisedLinear(block.attention.out)  # type: ignore[assignment]
+        if getattr(block.feed_forward, "shared", None) is not None:
+            block.feed_forward.shared = QuantisedShared(block.feed_forward.shared)
         block.feed_forward.experts = QuantisedExperts(block.feed_forward.experts)  # type: ignore[assignment]

@@ -144,7 +144,7 @@ Model *headrace_new_model(const Shape *shape, const char *isa, int format) {
     if (!m) return NULL;
     m->shape = *shape;
     m->isa = isa_named(isa);
-    m->format = format;
+    m->format = m->attention_format = format;
     m->layers = zeroed((size_t)shape->layers * sizeof *m->layers);
     for (int i = 0; m->layers && i < shape->layers; i++) {
         m->layers[i].temperature = 1;
@@ -162,14 +162,18 @@ Model *headrace_new_model(const Shape *shape, const char *isa, int format) {
     return m;
 }
 
+/* Before any matrix is set: attention's products in a format of their own. */
+void headrace_set_attention_format(Model *m, int format) { m->attention_format = format; }
+
 int headrace_set_matrix(Model *m, int layer, int part, int expert, int outputs, int inputs,
                         const void *values, const float *scale, const float *bias) {
     Layer *l = m->layers + layer;
     Matrix *parts[MATRIX_PARTS] = {&l->qkv, &l->out, &l->router, l->up + expert, l->down + expert,
                                    &l->shared_up, &l->shared_down, &l->leave};
     const int is_whole = part == PART_ROUTER || part == PART_EXIT;
-    return fill_matrix(parts[part], m->isa, is_whole ? FORMAT_FP32 : m->format, outputs, inputs,
-                       values, scale, bias);
+    const int is_attention = part == PART_QKV || part == PART_OUT;
+    const int format = is_whole ? FORMAT_FP32 : is_attention ? m->attention_format : m->format;
+    return fill_matrix(parts[part], m->isa, format, outputs, inputs, values, scale, bias);
 }
 
 static int copy(float **to, const float *values, int count) {

@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define HEADRACE_VERSION 1
+#define HEADRACE_VERSION 2
 
 #if defined(__x86_64__) && (defined(__clang__) ? __clang_major__ >= 12 : __GNUC__ >= 11)
 #define HAVE_AVXVNNI
@@ -29,7 +29,7 @@
 enum { PART_QKV, PART_OUT, PART_ROUTER, PART_UP, PART_DOWN, PART_SHARED_UP, PART_SHARED_DOWN,
        PART_EXIT, MATRIX_PARTS };
 enum { PART_ATTENTION_GAIN, PART_ATTENTION_SHIFT, PART_OUTPUT_GAIN, PART_OUTPUT_SHIFT,
-       PART_DOWN_BIAS, VECTOR_PARTS };
+       PART_DOWN_BIAS, PART_QKV_SHRINK, PART_UP_SHRINK, VECTOR_PARTS };
 
 /* What a run returns. */
 enum { RUN_OK = 0, RUN_NO_MEMORY = -1, RUN_BAD_ID = -2, RUN_TOO_LONG = -3, RUN_NOT_FINITE = -4 };
@@ -67,7 +67,8 @@ typedef struct Isa Isa;
 typedef struct {
     Shape shape;
     const Isa *isa;
-    int32_t format;
+    int32_t format;          /* of feed-forward products */
+    int32_t attention_format;
     Layer *layers;
     float *tokens, *place, *gain, *shift;   /* of the embedding */
 } Model;
@@ -88,6 +89,7 @@ typedef struct {
     int32_t experts;
     const float *thresholds; /* [layers] */
     float *probabilities;    /* [B, C] */
+    float *first;            /* [B, D]: each event's first token behind the last layer; or NULL */
     int32_t *left_after;     /* [B] */
 } Batch;
 

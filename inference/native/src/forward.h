@@ -43,11 +43,11 @@ static void multiply(const Matrix *m, const Job *job) {
 typedef struct {
     const Model *model;
     Workspace *space;
-    int32_t experts, format;     /* experts per token */
+    int32_t experts, format;     /* experts per token; of feed-forward products */
     int64_t events, tokens;
     int32_t *lengths, *places;   /* [B]: of the events still in; their place in the segment */
     float *hidden;               /* [T, D] */
-    char *coded;                 /* [T, D] in the format */
+    char *coded;                 /* [T, D] in the format of what comes next */
     float *scale;                /* [T] */
     float *wide;                 /* qkv of a chunk, or an expert's inner values */
     float *mixed;                /* [CHUNK, D] */
@@ -74,10 +74,15 @@ static void count(State *s, const Matrix *m, int64_t rows) {
     s->space->multiply_adds += (double)rows * m->inputs * m->outputs;
 }
 
-static void encode_rows(State *s, int64_t first, int64_t rows) {
+/* Write hidden rows in a format, each channel times `shrink` where there is one. */
+static void encode_rows(State *s, int format, const float *shrink, int64_t first, int64_t rows) {
     const int width = s->model->shape.width;
-    for (int64_t t = first; t < first + rows; t++)
-        s->scale[t] = encode(s->format, s->hidden + t * width, s->coded + t * s->row_bytes, width);
+    for (int64_t t = first; t < first + rows; t++) {
+        const float *x = s->hidden + t * width;
+        for (int i = 0; shrink && i < width; i += LANES)
+            vf_store(s->scratch + i, vf_mul(vf_load(x + i), vf_load(shrink + i)));
+        s->scale[t] = encode(format, shrink ? s->scratch : x, s->coded + t * s->row_bytes, width);
+    }
 }
 
 static int embed(State *s, const Batch *b, int64_t first_token) {
@@ -101,7 +106,7 @@ static int embed(State *s, const Batch *b, int64_t first_token) {
             }
         }
     }
-    encode_rows(s, 0, s->tokens);
+    encode_rows(s, m->attention_format, m->layers->vectors[PART_QKV_SHRINK], 0, s->tokens);
     spent(s, STAGE_EMBED);
     return RUN_OK;
 }
@@ -152,7 +157,7 @@ static void mix_chunk(State *s, const Layer *layer, int64_t event, int64_t event
         attend(shape, s->wide + row * 3 * width, s->lengths[e], s->mixed + row * width, s->scratch);
     for (int64_t r = 0; r < rows; r++)
         s->narrow_scale[r] =
-            encode(s->format, s->mixed + r * width, s->narrow + r * s->row_bytes, width);
+            encode(s->model->attention_format, s->mixed + r * width, s->narrow + r * s->row_bytes, width);
     spent(s, STAGE_ATTENTION);
     job = (Job){.in = s->narrow, .in_stride = s->row_bytes, .row_scale = s->narrow_scale,
                 .out = s->hidden + first * width, .out_stride = (size_t)width, .rows = rows,
@@ -163,7 +168,7 @@ static void mix_chunk(State *s, const Layer *layer, int64_t event, int64_t event
     for (int64_t t = first; t < first + rows; t++)
         normalise(s->hidden + t * width, width, layer->vectors[PART_ATTENTION_GAIN],
                   layer->vectors[PART_ATTENTION_SHIFT], shape->epsilon);
-    encode_rows(s, first, rows);
+    encode_rows(s, s->format, layer->vectors[PART_UP_SHRINK], first, rows);
     spent(s, STAGE_NORM);
     if (shape->experts > 1) route(s, layer, first, rows);
     const float *bias = layer->vectors[PART_DOWN_BIAS];
@@ -235,7 +240,7 @@ static void group(State *s) {
 /* Each token's experts add up in the order of their numbers, whatever else is in the batch. */
 static void feed_forward(State *s, const Layer *layer) {
     const Shape *shape = &s->model->shape;
-    if (shape->shared_size)
+    if (layer->shared_up.packed)
         feed(s, &layer->shared_up, &layer->shared_down, NULL, NULL, s->tokens);
     if (shape->experts == 1) {
         feed(s, layer->up, layer->down, NULL, NULL, s->tokens);
@@ -292,6 +297,8 @@ static int leave_or_stay(State *s, const Batch *b, int64_t first_event, int numb
         float *out = b->probabilities + (first_event + place) * m->shape.classes;
         if (!answer(s, layer, x, length, out, &most)) return RUN_NOT_FINITE;
         b->left_after[first_event + place] = number + 1;
+        if (b->first && number + 1 == m->shape.layers)
+            memcpy(b->first + (first_event + place) * width, x, (size_t)width * 4);
         if (number + 1 < m->shape.layers && most < b->thresholds[number]) {
             if (kept < row) memmove(s->hidden + kept * width, x, (size_t)length * width * 4);
             s->lengths[staying] = length;
@@ -303,7 +310,7 @@ static int leave_or_stay(State *s, const Batch *b, int64_t first_event, int numb
     s->events = staying;
     s->tokens = kept;
     spent(s, STAGE_EXIT);
-    if (kept) encode_rows(s, 0, kept);
+    if (kept) encode_rows(s, m->attention_format, layer[1].vectors[PART_QKV_SHRINK], 0, kept);
     spent(s, STAGE_NORM);
     return RUN_OK;
 }
@@ -328,7 +335,8 @@ static char *lay_out(State *s, char *at, int64_t longest) {
     const size_t narrow = (size_t)larger((int64_t)(chunk * width), (int64_t)(FEED * inner));
     const size_t attention = (size_t)(longest + 2 * MOST_HEAD) * LANES;
     const size_t exit = width + (size_t)m->layers->leave.padded;
-    s->row_bytes = width * value_bytes(s->format);
+    s->row_bytes = width * (size_t)larger((int64_t)value_bytes(s->format),
+                                          (int64_t)value_bytes(m->attention_format));
     s->lengths = carve(&at, (size_t)s->events * 4);
     s->places = carve(&at, (size_t)s->events * 4);
     s->hidden = carve(&at, tokens * width * 4);
