@@ -10,25 +10,33 @@ AUTO = "auto"
 class Precision(StrEnum):
     """What weights are kept in, and what products are computed in.
 
-    Sums of products, normalisation, softmax and scores are float32 throughout. Backends whose
-    formats differ say so in their own docstrings.
+    Sums of products, normalisation, softmax and scores are float32 throughout. On the native
+    kernels (``inference.native``: our own checkpoints, and BERT-shaped models) everything between
+    products is float32 too. What the backends make of each:
+
+    ``packed``: all of them. On a GPU our own checkpoints have ``fp32``, ``bf16`` and
+    ``bf16-fp8-mixed``. ``transformers``: all of them, of the linear layers in whatever the model
+    repeats; convolutions stay in the format between products. ``onnxruntime``: ``fp32`` runs a file
+    as it was made, ``int8`` quantises it with one scale per input and group of texts.
     """
 
     FP32 = "fp32"
     """Everything in float32."""
     BF16 = "bf16"
-    """Weights and what runs between layers in bfloat16."""
+    """Weights and inputs of products in bfloat16."""
     INT8 = "int8"
     """The products of every layer in int8: weights with one scale per output, inputs with one
-    scale per token that is found as they come (so an event's scores depend on no neighbour).
-    Routers, exits, heads and what runs between products in float32."""
+    scale per token that is found as they come (so an event's scores depend on no neighbour). Of
+    dense models, channels that are often large are evened out before. Routers, exits and heads in
+    float32."""
     BF16_INT8 = "bf16-int8-mixed"
-    """The feed-forward products, where most of the work is, as in ``int8``; attention, routers,
-    heads and what runs between products as in ``bf16``."""
+    """The feed-forward products, where most of the work is, as in ``int8``; attention's as in
+    ``bf16``; routers, exits and heads as in either."""
     BF16_FP8 = "bf16-fp8-mixed"
     """Weights of every layer in float8 (e4m3) with one scale per output; the rest as in ``bf16``.
-    Where the device multiplies float8 the products are float8 too, with inputs scaled per token;
-    elsewhere weights are widened to bfloat16 as they are used: half the memory, not more speed."""
+    Where the device multiplies float8, those of dense models are float8 products, with inputs
+    scaled per token; elsewhere they are bfloat16, and the log says so: dense models then widen
+    their weights as they use them (half the memory, not more speed), our own checkpoints once."""
 
 
 def parse_precision(value: str | None) -> Precision | None:
