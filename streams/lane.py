@@ -20,6 +20,9 @@ from streams.publisher import Parcel, Publisher
 from streams.topics import dead_letter_topic, result_topic
 from streams.verdicts import Admitted, to_classification
 
+MOST_UNSENT = 256
+"""Results that may wait to be sent: a batch or two's, some tens of milliseconds' worth."""
+
 
 class Lane:
     """Ingress, scheduler and publishing of one modality.
@@ -81,13 +84,22 @@ class Lane:
 
     @property
     def is_full(self) -> bool:
-        """No room: the lane's partitions should be paused."""
-        return self.scheduler.full
+        """No room: the lane's partitions should be paused.
+
+        The queue is full; or answers come quicker than they can be sent, as they do when most
+        events are shed, and would be late however quickly they were found.
+        """
+        return self.scheduler.full or self._unsent >= MOST_UNSENT
 
     @property
     def has_room_again(self) -> bool:
         """Half the room is free: paused partitions should be resumed."""
-        return self.scheduler.has_room_again
+        return self.scheduler.has_room_again and 2 * self._unsent <= MOST_UNSENT
+
+    @property
+    def _unsent(self) -> int:
+        publisher = self._publisher
+        return publisher.waiting(self._results) + publisher.waiting(self._dead_letters)
 
     def withdraw_all(self) -> None:
         """Forget what is queued; what is running ends without effect on closed trackers."""

@@ -64,7 +64,7 @@ IN_FLIGHT = Gauge(
 )
 PAUSED = Gauge(
     "headrace_paused_partitions",
-    "Partitions paused because the queue is full.",
+    "Partitions paused because the queue is full, or too many answers wait to be sent.",
     multiprocess_mode="livesum",
 )
 ASSIGNED = Gauge(

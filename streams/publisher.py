@@ -40,7 +40,7 @@ class Parcel:
 
 
 class Publisher:
-    """Sends parcels in order through an idempotent producer.
+    """Sends parcels through an idempotent producer: those of a topic in order, the topics in turns.
 
     Nothing is dropped: what cannot be sent after :data:`MAX_ATTEMPTS` makes :attr:`failure` fire,
     the worker stops without committing it, and whoever owns the partition next sends it again.
@@ -48,7 +48,8 @@ class Publisher:
 
     def __init__(self, producer: AIOKafkaProducer) -> None:
         self._producer = producer
-        self._outbox: deque[Parcel] = deque()
+        self._outbox: dict[str, deque[Parcel]] = {}
+        """By topic, which are served from the front and go to the end."""
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -63,11 +64,14 @@ class Publisher:
         self._task.add_done_callback(self._ended)
 
     def publish(self, parcel: Parcel) -> None:
-        """Put one record into the outbox; its size is bounded by what may be in flight."""
+        """Put one record into the outbox; see :meth:`waiting` for when to stop."""
         self._unacknowledged += 1
         self._idle.clear()
-        self._outbox.append(parcel)
-        self._wake.set()
+        self._put(parcel)
+
+    def waiting(self, topic: str) -> int:
+        """Return how many records of a topic wait for those before them to be sent."""
+        return len(self._outbox.get(topic, ()))
 
     async def flush(self, timeout_s: float) -> bool:
         """Wait until everything published is acknowledged; ``False`` if time ran out."""
@@ -93,8 +97,19 @@ class Publisher:
             if not self._outbox:
                 self._wake.clear()
                 await self._wake.wait()
-            parcel = self._outbox.popleft()
-            await self._send(parcel)
+            await self._send(self._next())
+
+    def _next(self) -> Parcel:
+        topic = next(iter(self._outbox))
+        parcels = self._outbox.pop(topic)
+        parcel = parcels.popleft()
+        if parcels:
+            self._outbox[topic] = parcels
+        return parcel
+
+    def _put(self, parcel: Parcel) -> None:
+        self._outbox.setdefault(parcel.topic, deque()).append(parcel)
+        self._wake.set()
 
     async def _send(self, parcel: Parcel) -> None:
         outbound = parcel.make()
@@ -128,7 +143,7 @@ class Publisher:
     def _failed(self, parcel: Parcel, error: BaseException) -> None:
         if isinstance(error, MessageSizeTooLargeError) and parcel.fallback:
             log.warning("record_too_large", topic=parcel.topic, error=str(error))
-            self._resend(Parcel(parcel.topic, parcel.fallback, parcel.acknowledged))
+            self._put(Parcel(parcel.topic, parcel.fallback, parcel.acknowledged))
             return
         # aiokafka does not count its own time-outs among what may be tried again.
         retriable = isinstance(error, KafkaTimeoutError) or (
@@ -140,7 +155,7 @@ class Publisher:
             again = Parcel(
                 parcel.topic, parcel.make, parcel.acknowledged, parcel.fallback, parcel.attempts + 1
             )
-            asyncio.get_running_loop().call_later(delay, self._resend, again)
+            asyncio.get_running_loop().call_later(delay, self._put, again)
             return
         self._fail(
             BrokerError(
@@ -152,10 +167,6 @@ class Publisher:
     def _fail(self, error: BaseException) -> None:
         if not self.failure.done():
             self.failure.set_exception(error)
-
-    def _resend(self, parcel: Parcel) -> None:
-        self._outbox.append(parcel)
-        self._wake.set()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()):

@@ -34,6 +34,7 @@ from streams.watchdog import Watchdog
 log = structlog.get_logger(__name__)
 
 CONNECT_RETRY_S = 0.5
+BATCH_BYTES = 128 * 1024
 HEADROOM_BYTES = 1024 * 1024
 """What a dead letter may need beyond the record that it is about: headers, the batch's fields."""
 
@@ -259,6 +260,8 @@ def make_producer(
         acks="all",
         # Results leave when they are ready; under load they gather while a send is under way.
         linger_ms=0,
+        # Of one partition: while a batch is full and another under way, all others have to wait.
+        max_batch_size=BATCH_BYTES,
         request_timeout_ms=request_timeout_ms,
         max_request_size=max_request_size,
     )

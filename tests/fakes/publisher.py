@@ -13,10 +13,15 @@ class KeepingPublisher:
 
     def __init__(self) -> None:
         self.parcels: list[Parcel] = []
+        self._acknowledged = 0
 
     def publish(self, parcel: Parcel) -> None:
         """Keep one parcel."""
         self.parcels.append(parcel)
+
+    def waiting(self, topic: str) -> int:
+        """Return how many of a topic were kept and not acknowledged."""
+        return sum(parcel.topic == topic for parcel in self.parcels[self._acknowledged :])
 
     def sent(self, topic: str) -> list[Outbound]:
         """Build the records of a topic, as at the moment of sending."""
@@ -27,3 +32,4 @@ class KeepingPublisher:
         for parcel in self.parcels:
             parcel.make()
             parcel.acknowledged()
+        self._acknowledged = len(self.parcels)

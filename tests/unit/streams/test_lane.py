@@ -15,7 +15,7 @@ from schemas.events import Modality
 from schemas.kafka import Outbound, decode_result
 from schemas.limits import DEFAULT_LIMITS
 from schemas.results import Classification, Verdict
-from streams.lane import Lane
+from streams.lane import MOST_UNSENT, Lane
 from streams.offsets import Ledger
 from tests.fakes.clock import ManualClock
 from tests.fakes.consumer import record
@@ -229,6 +229,22 @@ async def test_an_event_without_hope_is_answered_as_shed() -> None:
         shed = [result for result in results if result.verdict is Verdict.SHED]
         assert shed
         assert all(result.reason and result.label is None for result in shed)
+
+
+async def test_a_lane_is_full_of_answers_that_are_not_sent() -> None:
+    """Shedding is quicker than sending: without a bound the answers would wait for seconds."""
+    async with opened(OverloadPolicy.SHED) as rig:
+        for number in range(MOST_UNSENT):
+            assert not rig.lane.is_full
+            rig.admit(headline(f"e-{number}"), b"not JSON")
+            if rig.lane.is_full:
+                break
+        await rig.ended()
+        assert rig.lane.is_full
+        assert not rig.lane.has_room_again
+        rig.publisher.acknowledge()
+        assert not rig.lane.is_full
+        assert rig.lane.has_room_again
 
 
 async def test_a_lane_is_full_by_tokens_and_has_room_at_half() -> None:

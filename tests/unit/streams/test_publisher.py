@@ -54,6 +54,22 @@ async def run(producer: ScriptedProducer, *parcels: Parcel) -> Publisher:
     return publisher
 
 
+async def test_topics_are_sent_in_turns_each_in_its_order() -> None:
+    """Thousands of answers to a flooded topic do not hold up those of another."""
+    producer = ScriptedProducer()
+    publisher = Publisher(producer)  # type: ignore[arg-type]
+    for topic, name in (*(("news", f"n{number}") for number in range(4)), ("camera", "c0")):
+        parcel = Parcel(topic, lambda name=name: outbound(name.encode()), lambda: None)
+        publisher.publish(parcel)
+    assert (publisher.waiting("news"), publisher.waiting("camera")) == (4, 1)
+    assert publisher.waiting("other") == 0
+    publisher.start()
+    assert await publisher.flush(10)
+    assert [one.value for one in producer.sent] == [b"n0", b"c0", b"n1", b"n2", b"n3"]
+    assert publisher.waiting("news") == 0
+    await publisher.close()
+
+
 async def test_records_leave_in_order_and_are_acknowledged() -> None:
     """Each parcel's callback runs once."""
     producer, acknowledged = ScriptedProducer(), []
