@@ -1,5 +1,5 @@
 /* Making models and running them: what the Python side calls. */
-#define _POSIX_C_SOURCE 200112L
+#define _GNU_SOURCE
 #include "encoder.h"
 
 #include <stdlib.h>
@@ -31,12 +31,35 @@ static int leaf7_1(int bit) {
     return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> bit & 1);
 }
 
-static int has_avxvnni(void) { return has_avx2() && leaf7_1(4); }
 static int has_bf16(void) { return has_avx512() && leaf7_1(5); }
+
+#if defined(HAVE_AMX)
+#include <sys/syscall.h>
+#include <unistd.h>
+#define ASK_FOR_STATE 0x1023
+#define TILE_STATE 18
+
+/* Linux saves tiles of processes that have asked for it; the answer holds for all their threads. */
+static int has_amx(void) {
+    if (!has_avx512() || !has_bf16()) return 0;
+#if defined(HEADRACE_EMULATE_TILES)
+    return 1;
+#else
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    const int has_tiles = __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d >> 24 & 1) && (d >> 25 & 1);
+    return has_tiles && !syscall(SYS_arch_prctl, ASK_FOR_STATE, TILE_STATE);
+#endif
+}
+#endif
+
+static int has_avxvnni(void) { return has_avx2() && leaf7_1(4); }
 #endif
 
 /* Best first. */
 static const struct { const Isa *isa; int (*is_supported)(void); } KNOWN[] = {
+#if defined(HAVE_AMX)
+    {&isa_amx, has_amx},
+#endif
 #if defined(__x86_64__)
     {&isa_avx512, has_avx512},
 #if defined(HAVE_AVXVNNI)

@@ -18,6 +18,9 @@
 
 #if defined(__x86_64__) && (defined(__clang__) ? __clang_major__ >= 12 : __GNUC__ >= 11)
 #define HAVE_AVXVNNI
+#if defined(__linux__)
+#define HAVE_AMX
+#endif
 #endif
 
 /* Number formats of the large products; macros, as the preprocessor chooses by them. */

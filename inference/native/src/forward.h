@@ -33,8 +33,14 @@ INLINE vi four_bytes(const char *p) {
 #define FEED 96           /* tokens that an expert takes at a time */
 #define ALIGNMENT 64
 
+#if defined(USE_TILES)
+#include "tiles.h"
+#else
+#define product_tiles product_int8
+#endif
+
 static void multiply(const Matrix *m, const Job *job) {
-    if (m->format == FORMAT_INT8) product_int8(m, job);
+    if (m->format == FORMAT_INT8) product_tiles(m, job);
     else if (m->format == FORMAT_BF16) product_bf16(m, job);
     else product_fp32(m, job);
 }
