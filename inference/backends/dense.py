@@ -21,22 +21,9 @@ from inference.backends.source import (
     read_tokenizer,
 )
 from inference.backends.text_engine import Classify, PackedTextEngine
+from inference.bert import BERT, DISTILBERT, LayerNames, layer_weights
 from schemas.errors import EngineError
 
-BERT_BLOCK = {
-    "attention_out": "attention.output.dense",
-    "attention_norm": "attention.output.LayerNorm",
-    "up": "intermediate.dense",
-    "down": "output.dense",
-    "norm": "output.LayerNorm",
-}
-DISTILBERT_BLOCK = {
-    "attention_out": "attention.out_lin",
-    "attention_norm": "sa_layer_norm",
-    "up": "ffn.lin1",
-    "down": "ffn.lin2",
-    "norm": "output_layer_norm",
-}
 DISTILBERT_FIELDS = {
     "hidden_size": "dim",
     "intermediate_size": "hidden_dim",
@@ -56,9 +43,7 @@ class Family:
         inner: The head's first product.
         outer: Its second.
         head_activation: Between the two.
-        layers: Where the layers are.
-        qkv: The products for queries, keys and values within a layer.
-        block: The other parts of a layer, by our names.
+        layers: How it names the parts of its layers.
         fields: Names in ``config.json`` where they are not BERT's.
     """
 
@@ -67,13 +52,7 @@ class Family:
     inner: str
     outer: str
     head_activation: str
-    layers: str = "encoder.layer"
-    qkv: tuple[str, str, str] = (
-        "attention.self.query",
-        "attention.self.key",
-        "attention.self.value",
-    )
-    block: Mapping[str, str] = field(default_factory=lambda: BERT_BLOCK)
+    layers: LayerNames = BERT
     fields: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -97,9 +76,7 @@ FAMILIES = {
         "pre_classifier",
         "classifier",
         "relu",
-        layers="transformer.layer",
-        qkv=("attention.q_lin", "attention.k_lin", "attention.v_lin"),
-        block=DISTILBERT_BLOCK,
+        layers=DISTILBERT,
         fields=DISTILBERT_FIELDS,
     ),
     "electra": Family(
@@ -237,15 +214,7 @@ def _renamed(theirs: Mapping[str, Tensor], family: Family, shape: Shape) -> dict
     parts = {"embedding.norm": f"{embeddings}LayerNorm"}
     if shape.embedding != shape.width:
         parts["embedding.project"] = f"{family.prefix}embeddings_project"
-    for number in range(shape.layers):
-        layer = f"{family.prefix}{family.layers}.{number}."
-        parts |= {
-            f"blocks.{number}.{our}": f"{layer}{their}" for our, their in family.block.items()
-        }
-        for kind in ("weight", "bias"):
-            ours[f"blocks.{number}.attention_qkv.{kind}"] = torch.cat(
-                [theirs[f"{layer}{part}.{kind}"] for part in family.qkv]
-            )
+    ours |= layer_weights(theirs, family.layers, shape.layers, family.prefix)
     parts |= {"head.inner": family.inner, "head.outer": family.outer}
     for our, their in parts.items():
         ours |= {f"{our}.{kind}": theirs[f"{their}.{kind}"] for kind in ("weight", "bias")}

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from inference.backends.dense_encoder import DenseEncoder, Shape, run_sample
 from inference.backends.linear import input_peaks, layer_products, stretch_of
+from inference.bert import as_single_experts
 from inference.kernels import Layout
 from inference.model import SparseEncoderConfig, SparseEncoderForSequenceClassification
 from inference.native.encoder import NativeEncoder, is_supported
@@ -104,17 +105,8 @@ def _as_sparse(network: DenseEncoder, shape: Shape) -> SparseEncoderForSequenceC
     config = _config_of(shape)
     theirs = network.state_dict()
     ours = {name: each for name, each in theirs.items() if name.startswith("embedding.")}
+    ours |= as_single_experts(theirs, shape.layers)
     for number in range(shape.layers):
-        layer, experts = f"blocks.{number}.", f"blocks.{number}.feed_forward.experts."
-        for kind in ("weight", "bias"):
-            ours[f"{layer}attention.qkv.{kind}"] = theirs[f"{layer}attention_qkv.{kind}"]
-            ours[f"{layer}attention.out.{kind}"] = theirs[f"{layer}attention_out.{kind}"]
-            ours[f"{layer}attention_norm.{kind}"] = theirs[f"{layer}attention_norm.{kind}"]
-            ours[f"{layer}feed_forward_norm.{kind}"] = theirs[f"{layer}norm.{kind}"]
-        ours[f"{experts}up"] = theirs[f"{layer}up.weight"].T[None]
-        ours[f"{experts}up_bias"] = theirs[f"{layer}up.bias"][None]
-        ours[f"{experts}down"] = theirs[f"{layer}down.weight"].T[None]
-        ours[f"{experts}down_bias"] = theirs[f"{layer}down.bias"]
         ours[f"exits.{number}.classify.weight"] = torch.zeros(len(config.id2label), shape.width)
         ours[f"exits.{number}.classify.bias"] = torch.zeros(len(config.id2label))
     with torch.device("meta"):

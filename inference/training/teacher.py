@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import orjson
-import torch
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from inference.bert import BERT, as_single_experts, layer_weights
 from inference.model import SparseEncoderConfig, SparseEncoderForSequenceClassification
 from inference.storage import rounded
 from inference.text import TOKENIZER_FILE
@@ -100,22 +100,6 @@ def _from_bert(
         "embedding.norm.weight": bert[f"{embeddings}LayerNorm.weight"],
         "embedding.norm.bias": bert[f"{embeddings}LayerNorm.bias"],
     }
-    for number in range(config.num_hidden_layers):
-        theirs, ours = f"encoder.layer.{number}.", f"blocks.{number}."
-        for kind in ("weight", "bias"):
-            qkv = [
-                bert[f"{theirs}attention.self.{part}.{kind}"] for part in ("query", "key", "value")
-            ]
-            weights[f"{ours}attention.qkv.{kind}"] = torch.cat(qkv)
-            for mine, other in (
-                ("attention.out", "attention.output.dense"),
-                ("attention_norm", "attention.output.LayerNorm"),
-                ("feed_forward_norm", "output.LayerNorm"),
-            ):
-                weights[f"{ours}{mine}.{kind}"] = bert[f"{theirs}{other}.{kind}"]
-        experts = f"{ours}feed_forward.experts."
-        weights[f"{experts}up"] = bert[f"{theirs}intermediate.dense.weight"].T[None]
-        weights[f"{experts}up_bias"] = bert[f"{theirs}intermediate.dense.bias"][None]
-        weights[f"{experts}down"] = bert[f"{theirs}output.dense.weight"].T[None]
-        weights[f"{experts}down_bias"] = bert[f"{theirs}output.dense.bias"]
+    layers = config.num_hidden_layers
+    weights |= as_single_experts(layer_weights(bert, BERT, layers), layers)
     return {name: weight.contiguous() for name, weight in weights.items()}
