@@ -3,14 +3,19 @@
 from dataclasses import replace
 
 import pytest
+import torch
 
 from inference.batcher import MicroBatcher
+from inference.clock import SystemClock
 from inference.cost import Coefficients
 from inference.engine import EffortLevel
+from inference.optimizer import CompiledModel
+from inference.scheduler import Scheduler
 from inference.settings import SchedulerSettings
 from inference.strategies import STATIC_WAIT_S, make_strategy
-from inference.work import OverloadPolicy, Work
+from inference.work import Completion, OverloadPolicy, Work
 from schemas.errors import ConfigurationError
+from tests.fakes.engine import FakeEngine, encode_words
 from tests.fakes.sole_device import SoleDevice
 from tests.fakes.works import NOW, FixedCost, work
 
@@ -127,3 +132,28 @@ def test_an_unknown_strategy_is_refused_with_the_known_ones():
     """So that a slip in the name is seen at once."""
     with pytest.raises(ConfigurationError, match=r"'fofi'.*dynamic_priority, fifo, static"):
         dispatch("fofi")
+
+
+async def test_a_compiled_models_strategy_reaches_its_scheduler():
+    """Chosen with the model, unless the settings say otherwise."""
+    order = {}
+    for setting in (None, "dynamic_priority"):
+        answered: list[Completion] = []
+        model = CompiledModel(
+            FakeEngine(), batch_strategy="fifo", backend="fake", device=torch.device("cpu")
+        )
+        settings = SchedulerSettings(max_batch_events=1, batch_strategy=setting)
+        scheduler = Scheduler(model, settings, SystemClock(), answered.extend)
+        now = SystemClock().monotonic()
+        ids = encode_words(["word"]).data
+        scheduler.offer(
+            [
+                work(handle=seconds, arrival=now, budget=seconds, ids=ids)
+                for seconds in (60.0, 50.0, 40.0)
+            ]
+        )
+        await scheduler.start()
+        assert await scheduler.drain(10)
+        await scheduler.close()
+        order[setting] = [one.work.handle for one in answered]
+    assert order == {None: [60.0, 50.0, 40.0], "dynamic_priority": [40.0, 50.0, 60.0]}
