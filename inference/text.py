@@ -9,7 +9,8 @@ from schemas.errors import EngineError, InvalidEventError
 from schemas.events import Event, NewsEvent, TranscriptEvent
 
 TOKENIZER_FILE = "tokenizer.json"
-SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+MASK = "[MASK]"
+SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", MASK)
 
 
 class TextEncoder:
@@ -27,6 +28,7 @@ class TextEncoder:
         tokenizer.encode_special_tokens = True
         self.max_tokens = max_tokens
         self.vocabulary_size = 1 + max(tokenizer.get_vocab().values())
+        self.mask: int = tokenizer.token_to_id(MASK) or 0
         self._tokenizer = tokenizer
 
     @classmethod

@@ -14,10 +14,16 @@ NEVER = 2.0
 """A threshold that no confidence reaches."""
 EARLY_EXIT_LOSS = 0.02
 """Accuracy that the rung ``early_exit`` may cost on held-out texts."""
+THRESHOLDS = tuple(percent / 100 for percent in range(99, 33, -1))
+"""Thresholds to choose from, the most careful first."""
 
 
 def calibrate(
-    model: SparseEncoderForSequenceClassification, held_out: LabelledSet, *, accuracy_loss: float
+    model: SparseEncoderForSequenceClassification,
+    held_out: LabelledSet,
+    *,
+    accuracy_loss: float,
+    most_work: float | None = None,
 ) -> None:
     """Set the model's temperatures, thresholds and efforts from held-out texts.
 
@@ -25,6 +31,8 @@ def calibrate(
         model: Trained, not yet calibrated; changed in place.
         held_out: Texts it has not learned from.
         accuracy_loss: What early exits may lose at full effort, 0 to 1.
+        most_work: Share of the whole encoder's work that full effort may take on average, which
+            goes before; ``None`` for as much as it needs.
     """
     config = model.config
     logits = all_exits(model, held_out, config.experts_per_token)  # [N, M, C]
@@ -35,6 +43,10 @@ def calibrate(
     logits = logits / torch.tensor(temperatures)[:, None, None]
     usual = choose_threshold(logits, held_out, accuracy_loss=accuracy_loss)
     lower = choose_threshold(logits, held_out, accuracy_loss=max(EARLY_EXIT_LOSS, accuracy_loss))
+    if most_work is not None:
+        layers = most_work / config.active_share(1, config.experts_per_token)
+        usual = min(usual, affordable_threshold(logits, held_out, layers=layers))
+        lower = min(usual, lower)
     config.exit_thresholds = [usual] * len(temperatures)
     config.efforts = ladder(usual, lower, config.experts_per_token)
 
@@ -75,7 +87,8 @@ def choose_threshold(logits: Tensor, texts: LabelledSet, *, accuracy_loss: float
     """Choose the confidence from which texts may leave early.
 
     One number for all exits: as they are calibrated, it means the same at each, and one number
-    cannot be fitted to chance as a number per exit can.
+    cannot be fitted to chance as a number per exit can. For the same reason the loss is taken one
+    standard error above what was counted: few held-out texts prove little.
 
     Args:
         logits: Calibrated logits of every exit on held-out texts, [N, M, C].
@@ -85,15 +98,30 @@ def choose_threshold(logits: Tensor, texts: LabelledSet, *, accuracy_loss: float
     Returns:
         The lowest threshold down to which the loss stays within bounds.
     """
-
-    def accuracy(threshold: float) -> float:
-        answers = walk(logits, texts, [threshold] * len(logits)).scores.argmax(dim=1)
-        return (answers == texts.targets).float().mean().item()
-
-    floor = accuracy(NEVER) - accuracy_loss
+    whole = (logits[-1].argmax(dim=1) == texts.targets).float()  # [M]
     chosen = NEVER
-    for percent in range(99, 33, -1):
-        if accuracy(percent / 100) < floor:
+    for threshold in THRESHOLDS:
+        answers = walk(logits, texts, [threshold] * len(logits)).scores.argmax(dim=1)
+        lost = whole - (answers == texts.targets).float()  # [M]
+        if lost.mean() + lost.square().mean().sqrt() / len(lost) ** 0.5 > accuracy_loss:
             break
-        chosen = percent / 100
+        chosen = threshold
     return chosen
+
+
+def affordable_threshold(logits: Tensor, texts: LabelledSet, *, layers: float) -> float:
+    """Return the highest threshold with which tokens run through so many layers on average.
+
+    Args:
+        logits: Calibrated logits of every exit on held-out texts, [N, M, C].
+        texts: These texts.
+        layers: Layers per token.
+
+    Returns:
+        A threshold; the lowest one where even that takes more layers.
+    """
+    for threshold in (NEVER, *THRESHOLDS):
+        gone = walk(logits, texts, [threshold] * len(logits))
+        if (gone.layers * gone.tokens).sum() <= layers * gone.tokens.sum():
+            return threshold
+    return THRESHOLDS[-1]

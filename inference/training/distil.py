@@ -12,12 +12,17 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from inference.device import has_fast_bfloat16
 from inference.model import SparseEncoderForSequenceClassification
+from inference.training.augment import NO_LABEL, Corruptor
 from inference.training.data import Batch, TokenSet
 from inference.training.progress import Report
 from inference.training.resume import State
 
 SOFTENING = 2.0
 """Temperature at which the student learns the teacher's probabilities."""
+SMOOTHING = 0.05
+"""Label smoothing while the teacher learns."""
+LABELS = 0.25
+"""Weight of the labels beside the teacher's probabilities."""
 WARM_UP = 0.1
 CLIP = 1.0
 BALANCE = 0.01
@@ -53,22 +58,20 @@ def fine_tune(
     *,
     state: State,
 ) -> None:
-    """Train every exit of the teacher on the labels, the last one with most weight."""
-    count = len(teacher.exits)
-    weights = torch.tensor([0.2] * (count - 1) + [1.0])
+    """Train the teacher's last exit on the labels."""
 
     def loss(batch: Batch) -> Tensor:
-        exits = teacher(batch.input_ids, batch.layout).exits  # [N, B, C]
-        each = [F.cross_entropy(logits, batch.targets, label_smoothing=0.05) for logits in exits]
-        return torch.stack(each) @ weights
+        logits = teacher(batch.input_ids, batch.layout).exits[-1]  # [B, C]
+        return F.cross_entropy(logits, batch.targets, label_smoothing=SMOOTHING)
 
     _learn(teacher, train, schedule, loss, report, "teacher", state, {})
 
 
-def distil(
+def distil(  # noqa: PLR0917 - who learns what from whom
     student: SparseEncoderForSequenceClassification,
-    teacher_logits: Tensor,
+    teacher: SparseEncoderForSequenceClassification,
     train: TokenSet,
+    corruptor: Corruptor,
     schedule: Schedule,
     report: Report,
     *,
@@ -76,31 +79,49 @@ def distil(
 ) -> None:
     """Train every exit of the student on the teacher's probabilities and on the labels.
 
+    Each step takes some texts and a corrupted copy of each; of the copies, which have no label,
+    the teacher says what it thinks.
+
     Args:
         student: A sparse encoder split off the teacher.
-        teacher_logits: The teacher's last exit on every training text, [M, C].
+        teacher: Its last exit is learned from.
         train: The training texts.
+        corruptor: Makes the copies.
         schedule: How long and how fast.
         report: Takes progress.
         state: Where a run that was stopped is taken up again.
     """
     chance = torch.Generator().manual_seed(schedule.seed)
+    words = torch.Generator().manual_seed(schedule.seed)
     most = student.config.experts_per_token
+    teacher.eval()
 
     def loss(batch: Batch) -> Tensor:
+        batch = corruptor(batch, words)
+        with torch.no_grad():
+            taught = teacher(batch.input_ids, batch.layout).exits[-1]  # [B, C]
+            soft = (taught / SOFTENING).softmax(dim=1)
         fewer = torch.rand((), generator=chance) < FEWER_EXPERTS
         exits = student(
             batch.input_ids, batch.layout, experts_per_token=max(1, most - 1) if fewer else most
         ).exits  # [N, B, C]
-        soft = (teacher_logits[batch.index] / SOFTENING).softmax(dim=1)
         total = torch.zeros(())
         for logits in exits:
             ours = (logits / SOFTENING).log_softmax(dim=1)
-            total = total + 0.5 * F.cross_entropy(logits, batch.targets)
+            total = total + LABELS * F.cross_entropy(logits, batch.targets, ignore_index=NO_LABEL)
             total = total + SOFTENING**2 * F.kl_div(ours, soft, reduction="batchmean")
         return total / len(exits) + BALANCE * _uneven(student)
 
-    _learn(student, train, schedule, loss, report, "student", state, {"experts": chance})
+    _learn(
+        student,
+        train,
+        schedule,
+        loss,
+        report,
+        "student",
+        state,
+        {"experts": chance, "words": words},
+    )
 
 
 def _uneven(student: SparseEncoderForSequenceClassification) -> Tensor:

@@ -50,6 +50,8 @@ class TrainingSettings:
         expert_size: Neurons of an expert in a student of images; likewise.
         flips: Whether a mirrored image is still of its class.
         accuracy_loss: Accuracy that early exits may cost on held-out examples, 0 to 1.
+        most_work: Share of the dense encoder's work that full effort may take on held-out texts,
+            which goes before ``accuracy_loss``.
         threads: Threads to train with; ``None`` for as many as the process has cores.
         resume: Whether a run that was stopped is taken up again: ``None`` where it was of the
             same data and settings, ``True`` or an error, ``False`` never.
@@ -86,6 +88,7 @@ class TrainingSettings:
     expert_size: int | None = None
     flips: bool = True
     accuracy_loss: float = 0.005
+    most_work: float = 0.185
     threads: int | None = None
     resume: bool | None = None
 
@@ -119,7 +122,8 @@ class TrainingSettings:
 
 
 WITHOUT_EFFECT = {
-    *("out", "name", "version", "licence", "resume", "accuracy_loss", "threads"),
+    *("out", "name", "version", "licence", "resume", "threads"),
+    *("accuracy_loss", "most_work"),
     *("data_name", "data_licence", "data_notice"),
     *("data", "test", "val", "labels", "text_field", "label_field"),
     *("test_share", "held_out", "keep_duplicates"),

@@ -9,6 +9,7 @@ import torch
 from inference.model import SparseEncoderConfig, SparseEncoderForSequenceClassification
 from inference.storage import bits_of, rounded
 from inference.text import TextEncoder
+from inference.training.augment import Corruptor
 from inference.training.calibrate import calibrate
 from inference.training.data import Example, TokenSet
 from inference.training.distil import Schedule, distil, fine_tune
@@ -33,8 +34,8 @@ STORAGE_BITS = {"embedding": 4, "attention": 8, "experts": 4}
 ROUND = 20_000
 """Texts of one epoch at most: of larger sets, each epoch draws as many anew."""
 MAKING = (
-    "fine-tuned on the texts, its feed-forward neurons cut into experts, then distilled. The token "
-    "embedding is the teacher's own."
+    "fine-tuned on the texts, its feed-forward neurons cut into experts, then distilled on the "
+    "texts and on corrupted copies of them. The token embedding is the teacher's own."
 )
 
 
@@ -47,7 +48,7 @@ class TextRecipe:
     experts_per_token: int = 2
     batch_size: int = 32
     teacher_rate: float = 1e-4
-    rate: float = 2e-4
+    rate: float = 3e-4
     teacher_epochs: int | None = None
     epochs: int | None = None
     seed: int = 0
@@ -89,13 +90,15 @@ def make_text_model(settings: TrainingSettings, report: Report) -> tuple[Made, W
         experts_per_token=recipe.experts_per_token,
     )
     work.begin(report, resume=settings.resume)
-    freeze_embedding(teacher, STORAGE_BITS["embedding"])
-    schedule = _schedule(recipe, len(sets.train), student=False)
+    schedule = _schedule(recipe, sets.train, student=False)
     some = replace(sets.train, per_round=ROUND)
     fine_tune(teacher, some, schedule, report, state=work.state("teacher"))
-    student = _student(recipe, teacher, shape, sets, work, report)
+    corruptor = Corruptor(sets.train, encoder.mask)
+    student = _student(recipe, teacher, shape, sets, corruptor, work, report)
     _round_weights(student)
-    calibrate(student, sets.held_out, accuracy_loss=settings.accuracy_loss)
+    calibrate(
+        student, sets.held_out, accuracy_loss=settings.accuracy_loss, most_work=settings.most_work
+    )
     made = Made(
         model=student,
         encoder=encoder,
@@ -138,32 +141,36 @@ class Enough:
     """How much learning is enough.
 
     Attributes:
-        steps: As many are enough, as far as the others allow.
+        steps: As many are enough, as far as the others allow,
+        steps_per_class: and so many more for each class.
         least: Passes through small and middling data: all of it is to be seen.
         most: Passes: none of it is to be learned by heart.
         most_steps: However much data there is, more would take hours.
     """
 
     steps: int
+    steps_per_class: int
     least: int
     most: int
     most_steps: int
 
-    def epochs(self, examples: int, batch_size: int) -> int:
+    def epochs(self, examples: int, classes: int, batch_size: int) -> int:
         """Return how many epochs, of at most ``ROUND`` examples each, that makes."""
-        steps = min(self.most * examples / batch_size, self.steps)
+        enough = self.steps + self.steps_per_class * classes
+        steps = min(self.most * examples / batch_size, enough)
         steps = max(self.least * examples / batch_size, steps)
         return math.ceil(min(self.most_steps, steps) * batch_size / min(examples, ROUND))
 
 
-FOR_TEACHER = Enough(steps=900, least=2, most=10, most_steps=3_000)
-FOR_STUDENT = Enough(steps=1_800, least=3, most=25, most_steps=6_000)
+FOR_TEACHER = Enough(steps=700, steps_per_class=12, least=2, most=10, most_steps=3_000)
+FOR_STUDENT = Enough(steps=1_500, steps_per_class=20, least=3, most=25, most_steps=6_000)
 
 
-def _schedule(recipe: TextRecipe, examples: int, *, student: bool) -> Schedule:
+def _schedule(recipe: TextRecipe, train: TokenSet, *, student: bool) -> Schedule:
+    examples, classes = len(train), int(train.targets.max()) + 1
     passes = recipe.epochs if student else recipe.teacher_epochs
     enough = FOR_STUDENT if student else FOR_TEACHER
-    epochs = enough.epochs(examples, recipe.batch_size)
+    epochs = enough.epochs(examples, classes, recipe.batch_size)
     if passes:
         epochs = math.ceil(passes * examples / min(examples, ROUND))
     rate = recipe.rate if student else recipe.teacher_rate
@@ -182,16 +189,17 @@ def _student(  # noqa: PLR0917 - what the teacher's stage left
     teacher: SparseEncoderForSequenceClassification,
     shape: SparseEncoderConfig,
     sets: Sets,
+    corruptor: Corruptor,
     work: Workspace,
     report: Report,
 ) -> SparseEncoderForSequenceClassification:
     """Split the teacher and distil it."""
     student = split_teacher(teacher, shape, sets.train, seed=recipe.seed)
     student.config.storage_bits = dict(STORAGE_BITS)
-    teacher_logits = all_exits(teacher, sets.train, experts=1)[-1]
-    schedule = _schedule(recipe, len(sets.train), student=True)
+    freeze_embedding(student, STORAGE_BITS["embedding"])
+    schedule = _schedule(recipe, sets.train, student=True)
     some = replace(sets.train, per_round=ROUND)
-    distil(student, teacher_logits, some, schedule, report, state=work.state("student"))
+    distil(student, teacher, some, corruptor, schedule, report, state=work.state("student"))
     return student
 
 

@@ -25,6 +25,7 @@ COUNT = click.IntRange(min=1)
 RATE = click.FloatRange(min=0, max=0.1, min_open=True)
 SHARE = click.FloatRange(min=0.01, max=0.5)
 LOSS = click.FloatRange(min=0, max=0.5)
+WORK = click.FloatRange(min=0, max=1, min_open=True)
 
 
 def _option(name: str, kind: click.ParamType, text: str) -> Callable[[Command], Command]:
@@ -67,6 +68,7 @@ def _option(name: str, kind: click.ParamType, text: str) -> Callable[[Command], 
 @click.option("--flips/--no-flips", default=True, help="Whether mirrored images keep their class.")
 @_option("teacher_rate", RATE, "Peak learning rate of the teacher.")
 @_option("rate", RATE, "Peak learning rate of the student.")
+@_option("most_work", WORK, "Share of the dense encoder's work that full effort may take (texts).")
 @_option("accuracy_loss", LOSS, "Accuracy that early exits may cost on held-out examples.")
 @click.option(
     "--resume/--no-resume",

@@ -243,18 +243,21 @@ def test_the_extra_that_training_needs_is_named(files: list[str], monkeypatch: p
 
 
 @pytest.mark.parametrize(
-    ("examples", "teacher", "student"),
+    ("examples", "classes", "teacher", "student"),
     [
-        (100, 10, 25),
-        (1_000, 10, 25),
-        (3_000, 10, 20),
-        (10_000, 3, 6),
-        (20_000, 2, 3),
-        (100_000, 5, 10),
-        (10_000_000, 5, 10),
+        (100, 3, 10, 25),
+        (1_000, 3, 10, 25),
+        (3_000, 3, 8, 17),
+        (10_000, 3, 3, 5),
+        (10_000, 77, 6, 10),
+        (20_000, 3, 2, 3),
+        (100_000, 3, 5, 10),
+        (10_000_000, 3, 5, 10),
     ],
 )
-def test_small_sets_are_gone_through_more_often(examples: int, teacher: int, student: int):
+def test_small_sets_and_many_classes_are_gone_through_more_often(
+    examples: int, classes: int, teacher: int, student: int
+):
     """So that there are steps enough; beyond twenty thousand texts an epoch is a part of them."""
-    assert FOR_TEACHER.epochs(examples, 32) == teacher
-    assert FOR_STUDENT.epochs(examples, 32) == student
+    assert FOR_TEACHER.epochs(examples, classes, 32) == teacher
+    assert FOR_STUDENT.epochs(examples, classes, 32) == student
