@@ -113,7 +113,8 @@ def _quantised(path: Path) -> bytes:
         from onnxruntime.quantization import QuantType, quantize_dynamic  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise ConfigurationError(
-            f"precision int8: {path} needs the package onnx to be rewritten; run: pip install onnx"
+            f"precision int8: {path} needs the package onnx to be rewritten; run: "
+            "pip install 'headrace[onnx]'"
         ) from error
     with tempfile.TemporaryDirectory(prefix="headrace-onnx-") as directory:
         target = Path(directory) / "int8.onnx"

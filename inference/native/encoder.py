@@ -168,7 +168,13 @@ class NativeEncoder:
         encoder = cls(config, isa or able[0], formats[0], formats[1], stretch)
         encoder._fill(network)
         encoder._start(threads)
-        log.info("native_encoder", isa=encoder.isa, precision=precision, threads=threads)
+        log.info(
+            "native_encoder",
+            isa=encoder.isa,
+            feed_forward=precision,
+            attention=attention or precision,
+            threads=threads,
+        )
         return encoder
 
     def run(
