@@ -17,21 +17,37 @@ double now(void) {
 static int always(void) { return 1; }
 
 #if defined(__x86_64__)
-static int has_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
-
-static int has_avx512(void) {
-    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-           __builtin_cpu_supports("avx512vnni");
-}
-
 #include <cpuid.h>
-static int leaf7_1(int bit) {
-    unsigned a = 0, b = 0, c = 0, d = 0;
-    return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> bit & 1);
+
+/* One register of a leaf of cpuid: eax, ebx, ecx, edx are 0 to 3. */
+static unsigned cpuid_of(unsigned leaf, unsigned part, int which) {
+    unsigned r[4] = {0, 0, 0, 0};
+    return __get_cpuid_count(leaf, part, r, r + 1, r + 2, r + 3) ? r[which] : 0;
 }
 
-static int has_bf16(void) { return has_avx512() && leaf7_1(5); }
+static int has_all(unsigned bits, unsigned wanted) { return (bits & wanted) == wanted; }
+
+/* What the operating system saves of a process: vectors of 256 bits, and of 512. */
+static int saves(unsigned wanted) {
+    unsigned low = 0, high = 0;
+    if (!(cpuid_of(1, 0, 2) >> 27 & 1)) return 0;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return has_all(low, wanted);
+}
+
+/* FMA; AVX2. */
+static int has_avx2(void) {
+    return saves(0x6) && (cpuid_of(1, 0, 2) >> 12 & 1) && (cpuid_of(7, 0, 1) >> 5 & 1);
+}
+
+/* F, DQ, BW, VL; VNNI. */
+static int has_avx512(void) {
+    return has_avx2() && saves(0xe6) && has_all(cpuid_of(7, 0, 1), 0xc0030000u) &&
+           (cpuid_of(7, 0, 2) >> 11 & 1);
+}
+
+static int has_avxvnni(void) { return has_avx2() && (cpuid_of(7, 1, 0) >> 4 & 1); }
+static int has_bf16(void) { return has_avx512() && (cpuid_of(7, 1, 0) >> 5 & 1); }
 
 #if defined(HAVE_AMX)
 #include <sys/syscall.h>
@@ -45,14 +61,12 @@ static int has_amx(void) {
 #if defined(HEADRACE_EMULATE_TILES)
     return 1;
 #else
-    unsigned a = 0, b = 0, c = 0, d = 0;
-    const int has_tiles = __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d >> 24 & 1) && (d >> 25 & 1);
+    const int has_tiles = has_all(cpuid_of(7, 0, 3), 3u << 24);
     return has_tiles && !syscall(SYS_arch_prctl, ASK_FOR_STATE, TILE_STATE);
 #endif
 }
 #endif
 
-static int has_avxvnni(void) { return has_avx2() && leaf7_1(4); }
 #endif
 
 /* Best first. */

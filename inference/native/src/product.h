@@ -68,6 +68,8 @@ INLINE void NAMED(tile)(const int rows, const int vectors, const Matrix *m, cons
                         int64_t row, int column) {
     const int32_t *weight = (const int32_t *)m->packed + (size_t)column * m->steps;
     const int64_t steps = m->steps;
+    /* The first rows fetch the panel that comes next. */
+    const int64_t ahead = row ? 0 : steps * vectors * LANES;
     EACH_ROW(INPUT)
     EACH_SUM(START)
     for (int64_t step = 0; step < steps; step++) {
@@ -75,6 +77,7 @@ INLINE void NAMED(tile)(const int rows, const int vectors, const Matrix *m, cons
         const vi weight_1 = vectors > 1 ? vi_load(weight + LANES) : weight_0;
         const vi weight_2 = vectors > 2 ? vi_load(weight + 2 * LANES) : weight_0;
         const vi weight_3 = vectors > 3 ? vi_load(weight + 3 * LANES) : weight_0;
+        for (int v = 0; v < vectors; v++) __builtin_prefetch(weight + ahead + v * LANES);
         weight += vectors * LANES;
         EACH_ROW(STEP)
     }
