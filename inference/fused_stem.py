@@ -45,7 +45,7 @@ class PatchEmbedder:
         """Embed images [B, P, H, W] of values 0 to 255 as [T, D]."""
         parts = [
             self._embedding(part, Layout((self._tokens,) * len(part)))
-            for part in pixels.split(self._together)
+            for part in torch.split(pixels, self._together)
         ]
         embedded: NDArray[np.float32] = torch.cat(parts).float().numpy()
         return embedded
@@ -54,7 +54,7 @@ class PatchEmbedder:
 def can_fuse() -> bool:
     """Tell whether this build of torch has the operations."""
     operations: Any = torch.ops.mkldnn
-    return torch.backends.mkldnn.is_available() and all(
+    return bool(torch.backends.mkldnn.is_available()) and all(  # type: ignore[no-untyped-call]
         hasattr(operations, name)
         for name in ("_convolution_pointwise", "_reorder_convolution_weight")
     )
