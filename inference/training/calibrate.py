@@ -23,7 +23,7 @@ def calibrate(
     held_out: LabelledSet,
     *,
     accuracy_loss: float,
-    most_work: float | None = None,
+    most_layers: float | None = None,
 ) -> None:
     """Set the model's temperatures, thresholds and efforts from held-out texts.
 
@@ -31,8 +31,8 @@ def calibrate(
         model: Trained, not yet calibrated; changed in place.
         held_out: Texts it has not learned from.
         accuracy_loss: What early exits may lose at full effort, 0 to 1.
-        most_work: Share of the whole encoder's work that full effort may take on average, which
-            goes before; ``None`` for as much as it needs.
+        most_layers: Layers that a token may run through on average at full effort, which goes
+            before; ``None`` for as many as it needs.
     """
     config = model.config
     logits = all_exits(model, held_out, config.experts_per_token)  # [N, M, C]
@@ -43,9 +43,8 @@ def calibrate(
     logits = logits / torch.tensor(temperatures)[:, None, None]
     usual = choose_threshold(logits, held_out, accuracy_loss=accuracy_loss)
     lower = choose_threshold(logits, held_out, accuracy_loss=max(EARLY_EXIT_LOSS, accuracy_loss))
-    if most_work is not None:
-        layers = most_work / config.active_share(1, config.experts_per_token)
-        usual = min(usual, affordable_threshold(logits, held_out, layers=layers))
+    if most_layers is not None:
+        usual = min(usual, affordable_threshold(logits, held_out, layers=most_layers))
         lower = min(usual, lower)
     config.exit_thresholds = [usual] * len(temperatures)
     config.efforts = ladder(usual, lower, config.experts_per_token)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from inference.model import SparseEncoderForImageClassification
+from inference.model import SparseEncoderConfig, SparseEncoderForImageClassification
 from inference.pixels import PixelFormat
 from inference.stem import fold_norms
 from inference.storage import bits_of, rounded
@@ -140,17 +140,30 @@ def make_image_model(settings: TrainingSettings, report: Report) -> tuple[Made, 
     form = PixelFormat(*sizes.teacher, channels)
     teaching = train_teacher(recipe, parts, form, sizes, work, report)
     student = train_student(recipe, teaching, parts, work, report)
-    calibrate(student, for_student(parts.held_out, student), accuracy_loss=settings.accuracy_loss)
+    teacher = _teacher_facts(teaching, decode_all(parts.test, parts.labels, form))
+    calibrate(
+        student,
+        for_student(parts.held_out, student),
+        accuracy_loss=settings.accuracy_loss,
+        most_layers=affordable_layers(student.config, settings.most_work * teacher.multiply_adds),
+    )
     made = Made(
         model=student,
         encoder=None,
         test=for_student(parts.test, student),
         counts=parts.counts,
-        teacher=_teacher_facts(teaching, decode_all(parts.test, parts.labels, form)),
+        teacher=teacher,
         notes=tuple(parts.notes),
         sentences=MAKING.format(*sizes.teacher, recipe.stem_stages),
     )
     return made, work
+
+
+def affordable_layers(config: SparseEncoderConfig, multiply_adds: float) -> float:
+    """Return how many layers an image can run through, its stem paid for; at least one."""
+    tokens, experts = config.max_position_embeddings, config.experts_per_token
+    stem, one = (config.multiply_adds(layers, experts, tokens) for layers in (0, 1))
+    return max(1.0, (multiply_adds - stem) / (one - stem))
 
 
 def normal_of(images: ImageSet) -> Normal:

@@ -97,7 +97,10 @@ def make_text_model(settings: TrainingSettings, report: Report) -> tuple[Made, W
     student = _student(recipe, teacher, shape, sets, corruptor, work, report)
     _round_weights(student)
     calibrate(
-        student, sets.held_out, accuracy_loss=settings.accuracy_loss, most_work=settings.most_work
+        student,
+        sets.held_out,
+        accuracy_loss=settings.accuracy_loss,
+        most_layers=settings.most_work / student.config.active_share(1, recipe.experts_per_token),
     )
     made = Made(
         model=student,

