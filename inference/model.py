@@ -66,6 +66,8 @@ class SparseEncoderConfig(PreTrainedConfig):  # type: ignore[misc]  # transforme
         intermediate_size: Feed-forward neurons of a layer, over all experts.
         num_experts: Experts that these neurons are cut into, in equal parts.
         experts_per_token: Experts that the router picks for each token at full effort.
+        shared_expert_size: Neurons of an expert that every token runs besides those that the router
+            picks; 0 for none.
         attention_window: Tokens to either side that a token attends to; ``None`` for the whole
             event.
         exit_temperatures: Per layer, what its logits are divided by to be calibrated.
@@ -94,6 +96,7 @@ class SparseEncoderConfig(PreTrainedConfig):  # type: ignore[misc]  # transforme
     intermediate_size: int = 1536
     num_experts: int = 12
     experts_per_token: int = 2
+    shared_expert_size: int = 0
     attention_window: int | None = None
     max_position_embeddings: int = 128
     layer_norm_eps: float = 1e-12
@@ -169,6 +172,11 @@ class SparseEncoderConfig(PreTrainedConfig):  # type: ignore[misc]  # transforme
             raise ValueError(
                 f"attention_window is {window!r}; it must be a whole number, at least 1, or null"
             )
+        shared = self.shared_expert_size
+        if type(shared) is not int or shared < 0 or shared % 8:
+            raise ValueError(
+                f"shared_expert_size is {shared!r}; it must be a whole multiple of 8, or 0 for none"
+            )
         if not 1 <= self.experts_per_token <= self.num_experts:
             raise ValueError(
                 f"experts_per_token is {self.experts_per_token}; it must lie between 1 and "
@@ -242,7 +250,8 @@ class SparseEncoderConfig(PreTrainedConfig):  # type: ignore[misc]  # transforme
         route = self.num_experts * width if self.num_experts > 1 else 0
         reach = tokens if self.attention_window is None else min(self.attention_window, tokens - 1)
         pairs = min(tokens * tokens, tokens * (2 * reach + 1) - reach * (reach + 1))
-        per_token = 4 * width * width + route + experts * 2 * width * size
+        feed_forward = 2 * width * (experts * size + self.shared_expert_size)
+        per_token = 4 * width * width + route + feed_forward
         layer = tokens * per_token + 2 * pairs * width + width * len(self.id2label)
         if self.modality != "image":
             return layers * layer
@@ -261,7 +270,8 @@ class SparseEncoderConfig(PreTrainedConfig):  # type: ignore[misc]  # transforme
         route = self.num_experts * (width + 1) if self.num_experts > 1 else 0
         norms_and_bias = 5 * width
         leave = (width + 1) * classes
-        return attend + route + norms_and_bias + leave + experts * (2 * width * size + size)
+        neurons = experts * size + self.shared_expert_size
+        return attend + route + norms_and_bias + leave + neurons * (2 * width + 1)
 
     def active_share(self, layers: float, experts: int) -> float:
         """Share of the encoder's parameters that each token of an event met.
@@ -382,6 +392,21 @@ class Experts(nn.Module):
         return F.linear(inner, self.down[0].T, self.down_bias)
 
 
+class SharedExpert(nn.Module):
+    """Feed-forward neurons that every token runs, as in DeepSeekMoE (Dai et al., 2024)."""
+
+    def __init__(self, config: SparseEncoderConfig) -> None:
+        super().__init__()
+        width, size = config.hidden_size, config.shared_expert_size
+        self.up = nn.Parameter(torch.empty(width, size))  # [D, S]
+        self.up_bias = nn.Parameter(torch.zeros(size))  # [S]
+        self.down = nn.Parameter(torch.empty(size, width))  # [S, D]
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Transform [T, D]."""
+        return F.linear(F.gelu(F.linear(hidden, self.up.T, self.up_bias)), self.down.T)
+
+
 class FeedForward(nn.Module):
     """Router and experts; a plain feed-forward layer where there is one expert."""
 
@@ -389,13 +414,15 @@ class FeedForward(nn.Module):
         super().__init__()
         self.router = Router(config) if config.num_experts > 1 else None
         self.experts = Experts(config)
+        self.shared = SharedExpert(config) if config.shared_expert_size else None
 
     def forward(self, hidden: Tensor, experts: int) -> Tensor:
         """Transform [T, D] with ``experts`` experts per token."""
         if self.router is None:
-            return self.experts.dense(hidden)
-        chosen, gates = self.router(hidden, experts)
-        return self.experts(hidden, chosen, gates)  # type: ignore[no-any-return]
+            added = self.experts.dense(hidden)
+        else:
+            added = self.experts(hidden, *self.router(hidden, experts))
+        return added if self.shared is None else added + self.shared(hidden)
 
 
 class Block(nn.Module):
@@ -468,7 +495,7 @@ class SparseEncoderForSequenceClassification(PreTrainedModel):  # type: ignore[m
     def _init_weights(self, module: nn.Module) -> None:
         """Start experts as transformers starts linear layers."""
         super()._init_weights(module)
-        if isinstance(module, Experts):
+        if isinstance(module, (Experts, SharedExpert)):
             for weight in (module.up, module.down):
                 nn.init.normal_(weight, std=self.config.initializer_range)
 

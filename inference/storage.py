@@ -27,6 +27,8 @@ KINDS = {
     "attention.out.weight": "attention",
     "experts.up": "experts",
     "experts.down": "experts",
+    "shared.up": "experts",
+    "shared.down": "experts",
 }
 """Which entry of ``storage_bits`` rules a tensor, by how its name ends; all others stay whole."""
 

@@ -30,6 +30,7 @@ LENGTHS = (3, 1, 9, 5, 5, 2, 14, 7, 3, 6)
         ({"intermediate_size": 66}, r"intermediate_size is 66; .* multiple of num_experts \(4\)"),
         ({"intermediate_size": 48}, r"expert_size is 12; it must be a multiple of 8"),
         ({"experts_per_token": 5}, r"experts_per_token is 5; .* between 1 and num_experts \(4\)"),
+        ({"shared_expert_size": 12}, r"shared_expert_size is 12; .* multiple of 8, or 0 for none"),
         ({"experts_per_token": 0}, r"experts_per_token is 0; .* whole number, at least 1"),
         ({"num_experts": 0}, r"num_experts is 0; .* whole number, at least 1"),
         ({"num_attention_heads": 0}, r"num_attention_heads is 0; .* whole number, at least 1"),

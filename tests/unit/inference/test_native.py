@@ -45,6 +45,7 @@ SHAPES: dict[str, dict[str, Any]] = {
     "odd sizes": {"hidden_size": 96, "num_attention_heads": 4, "intermediate_size": 4 * 40},
     "many experts": {"num_experts": 8, "intermediate_size": 8 * 24, "experts_per_token": 3},
     "window": {"attention_window": 3},
+    "shared expert": {"shared_expert_size": 24},
     "one head": {"num_attention_heads": 1},
     "many classes": {"id2label": {number: f"class-{number}" for number in range(21)}},
 }
