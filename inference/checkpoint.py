@@ -3,24 +3,21 @@
 import hashlib
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
-import torch
 
 from inference.engine import Engine
-from inference.forward import CPU
-from inference.image_engine import ImageEngine
-from inference.model import (
-    SparseEncoderConfig,
-    SparseEncoderForImageClassification,
-    SparseEncoderForSequenceClassification,
-)
+from inference.serving import native_forward, native_precision
+from inference.shape import MODEL_TYPE, EncoderShape
 from inference.sparse_engine import SparseEngine
-from inference.storage import WEIGHTS_FILE, read_weights
 from inference.text import TOKENIZER_FILE, TextEncoder
+from inference.weights import WEIGHTS_FILE, read_weights
 from schemas.errors import ConfigurationError, EngineError
 from schemas.results import Model
+
+if TYPE_CHECKING:
+    import torch
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
 """Where the checkpoints that come with the package lie, one directory each."""
@@ -34,13 +31,13 @@ def load_engine(
     threads: int = 1,
     precision: str | None = None,
     isa: str | None = None,
-    device: torch.device = CPU,
+    device: "torch.device | str" = "cpu",
 ) -> Engine:
-    """Load a checkpoint.
+    """Load a checkpoint. Torch is not even imported where one of text runs without it.
 
     Args:
         path_or_name: The name of a checkpoint that comes with the package, or a directory.
-        threads: Threads per product; sets torch's own number for the whole process.
+        threads: Threads per product; where torch is needed, its own number for the whole process.
         precision: A name of ``inference.precision.Precision``; ``None`` for the quickest of the
             processor.
         isa: Instruction set to run on; see ``inference.forward.forward_of``.
@@ -53,22 +50,36 @@ def load_engine(
     if threads < 1:
         raise ConfigurationError(f"threads is {threads}; it must be at least 1")
     directory = find_checkpoint(path_or_name)
-    config = _read_config(directory)
+    fields = _read_fields(directory)
+    config = _shape_of(directory, fields)
     # One thread per worker: the tokenizer's own pool would compete with the other workers.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true" if threads > 1 else "false")
-    torch.set_num_threads(threads)
-    torch.set_flush_denormal(True)
-    network = _build(directory, config)
     model = Model(
         name=config.checkpoint_name, version=config.checkpoint_version, digest=digest(directory)
     )
-    how: Any = {"precision": precision, "threads": threads, "isa": isa, "device": device}
-    if isinstance(network, SparseEncoderForImageClassification):
-        return ImageEngine(network, model, **how)
-    return SparseEngine(network, _tokenizer(directory, config), model, **how)
+    is_on_cpu = str(device).startswith("cpu")
+    chosen = native_precision(config, precision, isa) if is_on_cpu else None
+    if chosen is None:
+        from inference import torch_checkpoint  # noqa: PLC0415 - seconds and hundreds of MiB
+
+        return torch_checkpoint.load(
+            directory,
+            fields,
+            None if config.modality == "image" else _tokenizer(directory, config),
+            model,
+            precision=precision,
+            threads=threads,
+            isa=isa,
+            device=device,
+        )
+    weights = read_weights(directory, config.storage_bits)
+    if misfit := config.misfit({name: each.shape for name, each in weights.items()}):
+        raise EngineError(f"{directory / WEIGHTS_FILE} does not fit {CONFIG_FILE}: {misfit}")
+    forward = native_forward(config, weights, chosen, threads, isa)
+    return SparseEngine(forward, config, _tokenizer(directory, config), model)
 
 
-def _tokenizer(directory: Path, config: SparseEncoderConfig) -> TextEncoder:
+def _tokenizer(directory: Path, config: EncoderShape) -> TextEncoder:
     tokenizer = TextEncoder.load(directory, config.max_position_embeddings)
     if tokenizer.vocabulary_size > config.vocab_size:
         raise EngineError(
@@ -124,39 +135,26 @@ def digest(directory: Path) -> str:
 def _needed(directory: Path) -> list[str]:
     """Return the names of the files that a checkpoint must have; one of images has no tokenizer."""
     path = directory / CONFIG_FILE
-    takes_images = path.is_file() and _read_config(directory).modality == "image"
+    takes_images = (
+        path.is_file() and _shape_of(directory, _read_fields(directory)).modality == "image"
+    )
     return FILES[:2] if takes_images else FILES
 
 
-def _read_config(directory: Path) -> SparseEncoderConfig:
+def _read_fields(directory: Path) -> dict[str, Any]:
     path = directory / CONFIG_FILE
     try:
         fields: Any = orjson.loads(path.read_bytes())
     except (orjson.JSONDecodeError, OSError) as error:
         raise EngineError(f"{path} cannot be read: {error}") from error
     kind = fields.get("model_type") if isinstance(fields, dict) else None
-    if kind != SparseEncoderConfig.model_type:
-        raise ConfigurationError(
-            f"{path}: model_type is {kind!r}; this engine runs {SparseEncoderConfig.model_type!r}"
-        )
+    if kind != MODEL_TYPE:
+        raise ConfigurationError(f"{path}: model_type is {kind!r}; this engine runs {MODEL_TYPE!r}")
+    return fields  # type: ignore[no-any-return]
+
+
+def _shape_of(directory: Path, fields: dict[str, Any]) -> EncoderShape:
     try:
-        return SparseEncoderConfig(**fields)
+        return EncoderShape.of(fields)
     except (TypeError, ValueError, KeyError) as error:
-        raise EngineError(f"{path}: {error}") from error
-
-
-def _build(directory: Path, config: SparseEncoderConfig) -> SparseEncoderForSequenceClassification:
-    weights = read_weights(directory, config.storage_bits)
-    with torch.device("meta"):
-        network = (
-            SparseEncoderForImageClassification(config)
-            if config.modality == "image"
-            else SparseEncoderForSequenceClassification(config)
-        )
-    try:
-        network.load_state_dict(weights, assign=True)
-    except RuntimeError as error:
-        raise EngineError(
-            f"{directory / WEIGHTS_FILE} does not fit {CONFIG_FILE}: {error}"
-        ) from error
-    return network.eval().requires_grad_(requires_grad=False)  # type: ignore[no-any-return]
+        raise EngineError(f"{directory / CONFIG_FILE}: {error}") from error

@@ -5,6 +5,12 @@ from functools import cache
 import torch
 
 
+def settle_torch(threads: int) -> None:
+    """Set torch's threads per product, for the whole process, and let it round denormals to 0."""
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)
+
+
 @cache
 def has_fast_bfloat16() -> bool:
     """Tell whether the processor multiplies bfloat16 natively, twice as fast as float32."""

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Sequence
-from typing import Protocol, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -10,54 +10,18 @@ from numpy.typing import NDArray
 from torch import nn
 
 from inference.device import has_fast_bfloat16
-from inference.engine import EffortLevel, Prediction
 from inference.float8 import AT_ONCE, rounded_to_float8, tell_float8
 from inference.kernels import Layout
-from inference.model import (
-    SparseEncoderConfig,
-    SparseEncoderForSequenceClassification,
-    TextEmbedding,
-)
-from inference.native.encoder import NativeEncoder, NotFiniteError, is_supported
-from inference.native.library import Format, instruction_sets, is_fast
+from inference.model import SparseEncoderForSequenceClassification, TextEmbedding
+from inference.native.encoder import NativeEncoder, NotFiniteError
+from inference.native.library import Format, is_fast
 from inference.native.quantised import quantise_network
 from inference.precision import Precision, parse_precision
+from inference.serving import NATIVE, TORCH, Forward, runs_natively
 from schemas.errors import ConfigurationError, EngineError
-from schemas.results import Model
 
-NATIVE = {
-    Precision.FP32: ("fp32", "fp32"),
-    Precision.BF16: ("bf16", "bf16"),
-    Precision.INT8: ("int8", "int8"),
-    Precision.BF16_INT8: ("int8", "bf16"),
-    Precision.BF16_FP8: ("bf16", "bf16"),
-}
-"""Of feed-forward products, and of attention's; float8 is widened when a model is laid out."""
 ON_GPU = (Precision.FP32, Precision.BF16, Precision.BF16_FP8)
 CPU = torch.device("cpu")
-TORCH = "torch"
-PORTABLE = "portable"
-"""Kernels without instructions of any processor; torch's are quicker."""
-
-
-class Forward(Protocol):
-    """A network that takes packed batches.
-
-    Attributes:
-        path: What multiplies: an instruction set of the native kernels, or ``torch``.
-    """
-
-    path: str
-
-    def run(
-        self,
-        tokens: NDArray[np.int32] | NDArray[np.float32],
-        lengths: NDArray[np.int32],
-        experts_per_token: int,
-        exit_thresholds: Sequence[float],
-    ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-        """Classify a packed batch; see :meth:`inference.native.encoder.NativeEncoder.run`."""
-        ...
 
 
 class TorchForward:
@@ -130,7 +94,7 @@ class TorchForward:
 
 def quickest_precision(network: SparseEncoderForSequenceClassification) -> Precision:
     """Return the precision that a network runs quickest in on this processor."""
-    if _runs_natively(network) and is_fast(Format.INT8):
+    if runs_natively(network.config) and is_fast(Format.INT8):
         return Precision.INT8
     return Precision.BF16 if has_fast_bfloat16() else Precision.FP32
 
@@ -162,7 +126,7 @@ def forward_of(
     if chosen is Precision.BF16_FP8:
         round_network_to_float8(network)
         tell_float8(device, AT_ONCE)
-    if device.type != "cpu" or isa == TORCH or (isa is None and not _runs_natively(network)):
+    if device.type != "cpu" or isa == TORCH or (isa is None and not runs_natively(network.config)):
         return TorchForward(network, chosen, device)
     feed_forward, attention = NATIVE[chosen]
     return NativeEncoder.build(network, feed_forward, threads, isa, attention=attention)
@@ -192,47 +156,3 @@ def round_network_to_float8(network: SparseEncoderForSequenceClassification) -> 
             if experts is not None:
                 experts.up.data = rounded_to_float8(experts.up.mT).mT.contiguous()
                 experts.down.data = rounded_to_float8(experts.down.mT).mT.contiguous()
-
-
-def _runs_natively(network: SparseEncoderForSequenceClassification) -> bool:
-    return is_supported(network.config) and instruction_sets()[0] != PORTABLE
-
-
-def classify(  # noqa: PLR0917 - a batch and all that it is run with
-    forward: Forward,
-    config: SparseEncoderConfig,
-    model: Model,
-    tokens: NDArray[np.int32] | NDArray[np.float32],
-    lengths: NDArray[np.int32],
-    effort: EffortLevel,
-) -> list[Prediction]:
-    """Run a packed batch at an effort; one prediction per event, in order.
-
-    Args:
-        forward: What runs it.
-        config: The network's.
-        model: How results cite it.
-        tokens: Ids of all events, one after another, [T]; or their embeddings, [T, D].
-        lengths: Tokens of each event, [B].
-        effort: How much of the network to use.
-
-    Raises:
-        EngineError: The model failed, or some event's scores are not numbers.
-    """
-    if not len(lengths):
-        return []
-    experts = min(effort.experts or config.experts_per_token, config.num_experts)
-    thresholds = config.exit_thresholds or [1.0] * config.num_hidden_layers
-    if effort.exit_threshold is not None:
-        thresholds = [effort.exit_threshold] * len(thresholds)
-    try:
-        scores, layers = forward.run(tokens, lengths, experts, thresholds)
-    except NotFiniteError as error:
-        raise EngineError(f"{model.name} returned scores that are not numbers") from error
-    except EngineError as error:
-        raise EngineError(f"{model.name} failed on a batch of {len(lengths)}: {error}") from error
-    share = [config.active_share(count, experts) for count in range(len(thresholds) + 1)]
-    return [
-        Prediction(scores=tuple(each), active_share=share[count], layers=count, experts=experts)
-        for each, count in zip(scores.tolist(), layers.tolist(), strict=True)
-    ]

@@ -9,11 +9,12 @@ from torch import Tensor
 
 from inference.device import has_fast_bfloat16
 from inference.engine import EffortLevel, Encoded, Prediction
-from inference.forward import CPU, classify, forward_of
+from inference.forward import CPU, forward_of
 from inference.fused_stem import PatchEmbedder
 from inference.model import SparseEncoderForImageClassification
 from inference.pixels import PixelFormat, Pixels
 from inference.precision import Precision
+from inference.serving import classify
 from schemas.errors import EngineError, InvalidEventError
 from schemas.events import CameraEvent, Event, Modality
 from schemas.results import Model

@@ -28,263 +28,32 @@ from transformers import (
 )
 
 from inference.kernels import Layout, attention, event_means, routed_experts
-from inference.stem import STAGES, Stem, halved, stem_multiply_adds, stem_parameters
-from inference.storage import GROUP, KINDS, read_weights, write_weights
-
-COUNTS = (
-    "vocab_size",
-    "hidden_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "intermediate_size",
-    "num_experts",
-    "experts_per_token",
-    "max_position_embeddings",
-)
-IMAGE_COUNTS = ("image_height", "image_width", "stem_stages", "patch_size")
-RUNG = {"name", "experts", "exit_threshold"}
-"""What each entry of the ladder of efforts has."""
+from inference.shape import MODEL_TYPE, EncoderShape
+from inference.stages import STAGES
+from inference.stem import Stem
+from inference.storage import read_weights, write_weights
 
 
-class SparseEncoderConfig(PreTrainedConfig):  # type: ignore[misc]  # transformers is untyped for us
-    """Shape of the encoder, its exits and the ladder of efforts.
-
-    ``num_experts=1`` is a dense encoder without routers: what a teacher is.
+class SparseEncoderConfig(EncoderShape, PreTrainedConfig):  # type: ignore[misc]  # transformers is untyped for us
+    """The shape as transformers reads and writes it, with what only training needs.
 
     Attributes:
-        modality: ``text`` or ``image``: what enters.
-        vocab_size: Token ids; of text only.
-        max_position_embeddings: Tokens of the longest event; an image always has as many as its
-            size, stem and patches make, whatever is given here.
-        image_height: Rows of pixels that an image is resized to.
-        image_width: Columns of pixels that an image is resized to.
-        image_channels: 1 for grey images, 3 for red, green and blue.
-        image_mean: Per channel, what is taken off pixels of 0 to 1.
-        image_std: Per channel, what they are divided by then.
-        stem_stages: Stages of ``inference.stem.STAGES`` that an image runs through first.
-        patch_size: Side, in cells of the stem's feature map, of what becomes one token.
-        intermediate_size: Feed-forward neurons of a layer, over all experts.
-        num_experts: Experts that these neurons are cut into, in equal parts.
-        experts_per_token: Experts that the router picks for each token at full effort.
-        shared_expert_size: Neurons of an expert that every token runs besides those that the router
-            picks; 0 for none.
-        attention_window: Tokens to either side that a token attends to; ``None`` for the whole
-            event.
-        exit_temperatures: Per layer, what its logits are divided by to be calibrated.
-        exit_thresholds: Per layer, the confidence from which an event leaves there at full effort;
-            the last is never asked.
-        efforts: The ladder, full effort first, each with ``name``, ``experts``, ``exit_threshold``.
-        storage_bits: Bits per weight on disk, by kind of tensor; see ``inference.storage``.
-        checkpoint_name: Name under which results cite the model.
-        checkpoint_version: Version under which results cite the model.
+        hidden_dropout_prob: Share of values that training drops between layers.
+        initializer_range: Spread of weights before training.
+        pad_token_id: The token that fills texts up where a batch is not packed.
     """
 
-    model_type = "sparse_encoder"
+    model_type = MODEL_TYPE
 
-    modality: str = "text"
-    image_height: int | None = None
-    image_width: int | None = None
-    image_channels: int = 3
-    image_mean: list[float] | None = None
-    image_std: list[float] | None = None
-    stem_stages: int = 4
-    patch_size: int = 1
-    vocab_size: int = 30522
-    hidden_size: int = 384
-    num_hidden_layers: int = 6
-    num_attention_heads: int = 12
-    intermediate_size: int = 1536
-    num_experts: int = 12
-    experts_per_token: int = 2
-    shared_expert_size: int = 0
-    attention_window: int | None = None
-    max_position_embeddings: int = 128
-    layer_norm_eps: float = 1e-12
     hidden_dropout_prob: float = 0.1
     initializer_range: float = 0.02
     pad_token_id: int | None = 0
-    exit_temperatures: list[float] | None = None
-    exit_thresholds: list[float] | None = None
-    efforts: list[dict[str, Any]] | None = None
-    storage_bits: dict[str, int] | None = None
-    checkpoint_name: str = "unnamed"
-    checkpoint_version: str = "0"
 
     def __post_init__(self, **kwargs: Any) -> None:
         """Fill in what follows from the shape, and refuse what cannot be built or run."""
-        if self.modality == "image":
-            self._check_image()
-            self.vocab_size = 1
-            self.max_position_embeddings = self.grid[0] * self.grid[1]
-        elif self.modality != "text":
-            raise ValueError(f"modality is {self.modality!r}; it must be 'text' or 'image'")
-        for field in COUNTS:
-            if type(value := getattr(self, field)) is not int or value < 1:
-                raise ValueError(f"{field} is {value!r}; it must be a whole number, at least 1")
-        layers = self.num_hidden_layers
-        self.exit_temperatures = self.exit_temperatures or [1.0] * layers
-        self.exit_thresholds = self.exit_thresholds or [1.0] * layers
-        self.efforts = self.efforts or [{"name": "full", "experts": None, "exit_threshold": None}]
-        super().__post_init__(**kwargs)
-        self._check_shape()
-        self._check_exits()
-        self._check_storage()
-
-    def _check_image(self) -> None:
-        for field in IMAGE_COUNTS:
-            if type(value := getattr(self, field)) is not int or value < 1:
-                raise ValueError(f"{field} is {value!r}; it must be a whole number, at least 1")
-        if self.stem_stages > len(STAGES):
-            raise ValueError(f"stem_stages is {self.stem_stages}; there are {len(STAGES)}")
-        if self.image_channels not in {1, 3}:
-            raise ValueError(
-                f"image_channels is {self.image_channels!r}; it must be 1 (grey) or 3 (colour)"
-            )
-        self.image_mean = self.image_mean or [0.5] * self.image_channels
-        self.image_std = self.image_std or [0.5] * self.image_channels
-        for field in ("image_mean", "image_std"):
-            values = getattr(self, field)
-            if len(values) != self.image_channels:
-                raise ValueError(
-                    f"{field} has {len(values)} entries; it needs one for each of the "
-                    f"{self.image_channels} channels"
-                )
-        if min(self.image_std) <= 0:
-            raise ValueError(f"image_std is {self.image_std}; its entries must be above 0")
-        cells = [halved(side, self.stem_stages) for side in self.image_size]
-        if any(side % self.patch_size for side in cells):
-            raise ValueError(
-                f"patch_size is {self.patch_size}; it must divide the stem's feature map, "
-                f"{cells[0]} x {cells[1]} for images of {self.image_height} x {self.image_width}"
-            )
-
-    def _check_shape(self) -> None:
-        for field, value, unit, remedy in (
-            ("hidden_size", self.hidden_size, self.num_attention_heads, "num_attention_heads"),
-            ("intermediate_size", self.intermediate_size, self.num_experts, "num_experts"),
-            ("hidden_size", self.hidden_size, 8, "8, which expert products need"),
-            ("expert_size", self.expert_size, 8, "8, which expert products need"),
-        ):
-            if value % unit:
-                raise ValueError(f"{field} is {value}; it must be a multiple of {remedy} ({unit})")
-        window = self.attention_window
-        if window is not None and (type(window) is not int or window < 1):
-            raise ValueError(
-                f"attention_window is {window!r}; it must be a whole number, at least 1, or null"
-            )
-        shared = self.shared_expert_size
-        if type(shared) is not int or shared < 0 or shared % 8:
-            raise ValueError(
-                f"shared_expert_size is {shared!r}; it must be a whole multiple of 8, or 0 for none"
-            )
-        if not 1 <= self.experts_per_token <= self.num_experts:
-            raise ValueError(
-                f"experts_per_token is {self.experts_per_token}; it must lie between 1 and "
-                f"num_experts ({self.num_experts})"
-            )
-        if not self.id2label or sorted(self.id2label) != list(range(len(self.id2label))):
-            raise ValueError(f"id2label has {sorted(self.id2label)}; classes are numbered from 0")
-
-    def _check_exits(self) -> None:
-        for field in ("exit_temperatures", "exit_thresholds"):
-            values = getattr(self, field)
-            if not isinstance(values, list) or len(values) != self.num_hidden_layers:
-                raise ValueError(
-                    f"{field} must have one entry per layer ({self.num_hidden_layers})"
-                )
-            if not all(type(value) in {int, float} and value >= 0 for value in values):
-                raise ValueError(f"{field} is {values}; its entries must be numbers from 0")
-        if 0 in (self.exit_temperatures or ()):
-            raise ValueError("exit_temperatures has a 0, by which no logit can be divided")
-        rungs: Any = self.efforts
-        if not isinstance(rungs, list) or any(set(rung) != RUNG for rung in rungs):
-            raise ValueError(f"efforts is {rungs}; each needs {', '.join(sorted(RUNG))}")
-
-    def _check_storage(self) -> None:
-        for kind, bits in (self.storage_bits or {}).items():
-            if kind not in KINDS.values() or bits not in GROUP:
-                raise ValueError(
-                    f"storage_bits has {kind}: {bits}; kinds are {sorted({*KINDS.values()})}, "
-                    f"bits one of {sorted(GROUP)}"
-                )
-
-    @property
-    def expert_size(self) -> int:
-        """Neurons of one expert, F."""
-        return int(self.intermediate_size // self.num_experts)
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Names of the classes, in the order of the scores."""
-        return tuple(self.id2label[index] for index in range(len(self.id2label)))
-
-    @property
-    def image_size(self) -> tuple[int, int]:
-        """Height and width of an image as the model takes it, in pixels."""
-        return int(self.image_height or 0), int(self.image_width or 0)
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """Rows and columns of the patches of an image."""
-        height, width = (halved(side, self.stem_stages) for side in self.image_size)
-        return height // self.patch_size, width // self.patch_size
-
-    def image_parameters(self) -> int:
-        """Count the parameters of what cuts images into patches, all of which every image meets."""
-        if self.modality != "image":
-            return 0
-        width, channels = self.hidden_size, STAGES[self.stem_stages - 1].channels
-        patches = (channels * self.patch_size**2 + 1) * width
-        positions_and_norm = (self.max_position_embeddings + 2) * width
-        return stem_parameters(self.image_channels, self.stem_stages) + patches + positions_and_norm
-
-    def multiply_adds(self, layers: float, experts: int, tokens: int) -> float:
-        """Count the multiply-adds of one event, those of an image's stem included.
-
-        Args:
-            layers: Layers that it runs through; a mean over events will do.
-            experts: Routed experts per token.
-            tokens: Its length.
-        """
-        width, size = self.hidden_size, self.expert_size
-        route = self.num_experts * width if self.num_experts > 1 else 0
-        reach = tokens if self.attention_window is None else min(self.attention_window, tokens - 1)
-        pairs = min(tokens * tokens, tokens * (2 * reach + 1) - reach * (reach + 1))
-        feed_forward = 2 * width * (experts * size + self.shared_expert_size)
-        per_token = 4 * width * width + route + feed_forward
-        layer = tokens * per_token + 2 * pairs * width + width * len(self.id2label)
-        if self.modality != "image":
-            return layers * layer
-        stem = stem_multiply_adds(self.image_size, self.image_channels, self.stem_stages)
-        patches = tokens * width * self.patch_size**2 * STAGES[self.stem_stages - 1].channels
-        return stem + patches + layers * layer
-
-    def layer_parameters(self, experts: int) -> int:
-        """Count the parameters of one layer and its exit that a token meets.
-
-        Args:
-            experts: Routed experts per token.
-        """
-        width, size, classes = self.hidden_size, self.expert_size, len(self.id2label)
-        attend = 4 * (width * width + width)
-        route = self.num_experts * (width + 1) if self.num_experts > 1 else 0
-        norms_and_bias = 5 * width
-        leave = (width + 1) * classes
-        neurons = experts * size + self.shared_expert_size
-        return attend + route + norms_and_bias + leave + neurons * (2 * width + 1)
-
-    def active_share(self, layers: float, experts: int) -> float:
-        """Share of the encoder's parameters that each token of an event met.
-
-        Token embeddings are left out of both; an image's stem counts in both, as all of it runs.
-
-        Args:
-            layers: Layers that the event ran through; a mean over events will do.
-            experts: Routed experts per token.
-        """
-        stem = self.image_parameters()
-        whole = stem + self.num_hidden_layers * self.layer_parameters(self.num_experts)
-        return (stem + layers * self.layer_parameters(experts)) / whole
+        self.fill_in()
+        PreTrainedConfig.__post_init__(self, **kwargs)
+        self.check()
 
 
 class TextEmbedding(nn.Module):

@@ -9,11 +9,11 @@ file with ``tokenizer.json`` and ``config.json`` beside it. Nothing is fetched; 
 from safetensors or ONNX alone, and no code that comes with a model is run.
 """
 
+import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from inference.backends import Backend, Request, Source
 from inference.backends.source import read_source, settle_threads
@@ -26,6 +26,11 @@ from schemas.errors import ConfigurationError
 from schemas.events import Event
 
 log = Log(__name__)
+
+DEVICE = re.compile(r"(?P<kind>cpu|cuda)(:(?P<number>\d+))?")
+DRIVERS = ("nvidia*", "nvhost*", "nvmap", "kfd", "dxg")
+"""What lies in Linux's ``/dev`` where the driver of a GPU is loaded that torch can use: NVIDIA's
+(embedded boards' too), AMD's, and that of a Windows beneath."""
 
 OURS = ("packed", "transformers", "onnxruntime")
 """The backends that are asked first, in this order; those of other packages follow by name."""
@@ -40,12 +45,10 @@ class CompiledModel:
         engine: What runs the model.
         batch_strategy: How a scheduler over it chooses batches, unless its settings say otherwise.
         backend: The name of the backend that made the engine.
-        device: Where it runs.
+        device: Where it runs, as torch calls it: ``cpu`` or ``cuda:N``.
     """
 
-    def __init__(
-        self, engine: Engine, *, batch_strategy: str, backend: str, device: torch.device
-    ) -> None:
+    def __init__(self, engine: Engine, *, batch_strategy: str, backend: str, device: str) -> None:
         self.engine = engine
         self.batch_strategy = batch_strategy
         self.backend = backend
@@ -115,15 +118,15 @@ class Optimizer:
             EngineError: A file of the model is damaged.
         """
         wanted = parse_precision(precision)
-        settle_threads(self._threads)
         backend: Backend = load(Group.BACKENDS, self.backend)
+        settle_threads(self._threads)
         engine = backend.load(self.source, Request(wanted, self.device, self._threads))
         log.info(
             "model_compiled",
             model=engine.model.name,
             backend=self.backend,
             precision=wanted.value if wanted else AUTO,
-            device=str(self.device),
+            device=self.device,
             batch_strategy=self.batch_strategy,
         )
         return CompiledModel(
@@ -141,28 +144,34 @@ def open_model(model_path: str | Path) -> CompiledModel:
     return Optimizer(model_path).compile()
 
 
-def choose_device(device_map: str) -> torch.device:
-    """Return the device of a name.
+def choose_device(device_map: str) -> str:
+    """Return the device of a name: ``cpu``, or a card as torch calls it.
 
     Raises:
         ConfigurationError: The name is none, or this machine has no such device.
     """
-    cards = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if device_map == AUTO:
-        return torch.device("cuda:0" if cards else "cpu")
-    try:
-        device = torch.device(device_map)
-    except RuntimeError:
-        device = None
-    if device is None or device.type not in {"cpu", "cuda"}:
+        return "cuda:0" if _cards() else "cpu"
+    found = DEVICE.fullmatch(device_map)
+    if not found:
         raise ConfigurationError(
             f"device_map is {device_map!r}; give auto, cpu, cuda or cuda:N with a card's number"
         )
-    if device.type == "cuda" and (device.index or 0) >= cards:
+    kind, number = found["kind"], int(found["number"] or 0)
+    if kind == "cuda" and number >= (cards := _cards()):
         raise ConfigurationError(
             f"device_map is {device_map!r}, and torch sees {cards} CUDA devices; give auto or cpu"
         )
-    return device
+    return device_map
+
+
+def _cards() -> int:
+    """Count the GPUs that torch sees; without importing it where no driver of any is loaded."""
+    if sys.platform == "linux" and not any(next(Path("/dev").glob(each), None) for each in DRIVERS):
+        return 0
+    import torch  # noqa: PLC0415 - seconds, and hundreds of MiB
+
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
 def choose_backend(source: Source, name: str) -> str:

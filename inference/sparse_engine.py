@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from inference.engine import EffortLevel, Encoded, Prediction
-from inference.forward import CPU, classify, forward_of
-from inference.model import SparseEncoderForSequenceClassification
+from inference.serving import Forward, classify
+from inference.shape import EncoderShape
 from inference.text import TextEncoder, text_of
 from schemas.events import Event, Modality
 from schemas.results import Model
@@ -33,38 +32,26 @@ class SparseEngine:
     """Implements ``inference.engine.Engine`` for text.
 
     Args:
-        network: The model, in evaluation mode and float32; the engine may change it.
+        forward: What runs the model.
+        config: Its shape, labels and efforts.
         tokenizer: Its tokenizer.
         model: How results cite it.
-        precision: A name of ``inference.precision.Precision``; ``None`` for the quickest.
-        threads: Threads that a batch is split over.
-        isa: Instruction set to run on; see ``inference.forward.forward_of``.
-        device: Where to run.
-
-    Raises:
-        ConfigurationError: The precision or the instruction set is none that the model runs in.
-        EngineError: A weight is not finite.
     """
 
     modalities: frozenset[Modality] = frozenset({Modality.NEWS, Modality.TRANSCRIPT})
 
     def __init__(
         self,
-        network: SparseEncoderForSequenceClassification,
+        forward: Forward,
+        config: EncoderShape,
         tokenizer: TextEncoder,
         model: Model,
-        *,
-        precision: str | None = None,
-        threads: int = 1,
-        isa: str | None = None,
-        device: torch.device = CPU,
     ) -> None:
-        config = network.config
         self.model = model
         self.labels: tuple[str, ...] = config.labels
-        self.efforts = tuple(EffortLevel(**effort) for effort in config.efforts)
+        self.efforts = tuple(EffortLevel(**effort) for effort in config.efforts or ())
         self.max_tokens = tokenizer.max_tokens
-        self._forward = forward_of(network, precision, threads=threads, isa=isa, device=device)
+        self._forward = forward
         self._config = config
         self._tokenizer = tokenizer
 

@@ -1,8 +1,6 @@
-"""Weights on disk: ``model.safetensors``, with large matrices in a few bits per weight.
+"""Weights on disk, for torch: how they are rounded to a few bits, written, and read as tensors.
 
-A matrix is cut into groups of neighbouring weights; each group has one scale, and its weights are
-integers of 4 or 8 bits times that scale. Next to ``name.q`` lies ``name.scale``; what is not
-quantised keeps its own name. At load all of it becomes float32 again.
+``inference.weights`` says how the file is made up, and reads it without torch.
 """
 
 import os
@@ -10,27 +8,11 @@ from pathlib import Path
 
 import orjson
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from schemas.errors import EngineError
-
-WEIGHTS_FILE = "model.safetensors"
-GROUP = {4: 32, 8: 128}
-"""Weights that share a scale, by bits."""
-
-KINDS = {
-    "embedding.tokens.weight": "embedding",
-    "embedding.positions.weight": "attention",
-    "attention.qkv.weight": "attention",
-    "attention.out.weight": "attention",
-    "experts.up": "experts",
-    "experts.down": "experts",
-    "shared.up": "experts",
-    "shared.down": "experts",
-}
-"""Which entry of ``storage_bits`` rules a tensor, by how its name ends; all others stay whole."""
+from inference import weights as stored_weights
+from inference.weights import GROUP, WEIGHTS_FILE, bits_of
 
 
 def quantise(weight: Tensor, bits: int) -> tuple[Tensor, Tensor]:
@@ -60,9 +42,7 @@ def quantise(weight: Tensor, bits: int) -> tuple[Tensor, Tensor]:
 
 def dequantise(stored: Tensor, scale: Tensor, shape: tuple[int, ...], bits: int) -> Tensor:
     """Return the matrix of ``shape`` that ``quantise`` stored, in float32."""
-    if bits == 4:  # noqa: PLR2004 - two to a byte
-        stored = torch.stack((stored & 15, stored >> 4), dim=1).to(torch.int8) - 8
-    return (stored.float().view(len(scale), -1) * scale.float()[:, None]).view(shape)
+    return torch.from_numpy(stored_weights.dequantise(stored.numpy(), scale.numpy(), shape, bits))
 
 
 def rounded(weight: Tensor, bits: int) -> Tensor:
@@ -74,12 +54,6 @@ def group_size(weight: Tensor, bits: int) -> int:
     """Return how many weights share a scale: the usual group, or a whole row if it does not fit."""
     width = weight.shape[-1]
     return GROUP[bits] if width % GROUP[bits] == 0 else width
-
-
-def bits_of(name: str, storage_bits: dict[str, int] | None) -> int | None:
-    """Return in how many bits a tensor is stored; ``None`` for whole."""
-    kind = next((kind for end, kind in KINDS.items() if name.endswith(end)), None)
-    return (storage_bits or {}).get(kind) if kind else None
 
 
 def write_weights(
@@ -115,29 +89,9 @@ def _sort_header(path: Path) -> None:
 def read_weights(
     directory: str | os.PathLike[str], storage_bits: dict[str, int] | None
 ) -> dict[str, Tensor]:
-    """Read ``model.safetensors`` back into float32.
+    """Read ``model.safetensors`` back into float32, as tensors.
 
     Raises:
         EngineError: The file is missing, damaged, or not what ``storage_bits`` says.
     """
-    path = Path(directory) / WEIGHTS_FILE
-    try:
-        with safe_open(path, framework="pt") as file:
-            shapes = file.metadata() or {}
-            stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-        weights = {
-            name: each for name, each in stored.items() if not name.endswith((".q", ".scale"))
-        }
-        for name in (name.removesuffix(".q") for name in stored if name.endswith(".q")):
-            shape = tuple(map(int, shapes[name].split(",")))
-            bits = bits_of(name, storage_bits) or 8
-            weights[name] = dequantise(stored[f"{name}.q"], stored[f"{name}.scale"], shape, bits)
-    except FileNotFoundError as error:
-        raise EngineError(
-            f"{path} is missing; a checkpoint needs its weights beside config.json"
-        ) from error
-    except (SafetensorError, KeyError, ValueError, RuntimeError, OSError) as error:
-        raise EngineError(
-            f"{path} cannot be read: {error}; fetch or train the checkpoint again"
-        ) from error
-    return weights
+    return stored_weights.read_weights(directory, storage_bits, "pt", dequantise)

@@ -7,12 +7,13 @@ engine. Families of models (the group ``headrace.models``) are backends for one 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
-
-import torch
+from typing import TYPE_CHECKING, Any, Protocol
 
 from inference.engine import Engine
 from inference.precision import Precision
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +55,20 @@ class Request:
 
     Attributes:
         precision: ``None`` for the quickest of the machine.
-        device: Where.
+        device_name: Where: ``cpu``, or ``cuda:N``.
         threads: Threads per product, on a CPU.
     """
 
     precision: Precision | None
-    device: torch.device
+    device_name: str
     threads: int
+
+    @property
+    def device(self) -> "torch.device":
+        """Where, for torch, which is imported only if this is asked for."""
+        import torch  # noqa: PLC0415 - seconds, and hundreds of MiB
+
+        return torch.device(self.device_name)
 
 
 class Backend(Protocol):

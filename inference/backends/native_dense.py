@@ -14,7 +14,7 @@ from inference.backends.linear import input_peaks, layer_products, stretch_of
 from inference.bert import as_single_experts
 from inference.kernels import Layout
 from inference.model import SparseEncoderConfig, SparseEncoderForSequenceClassification
-from inference.native.encoder import NativeEncoder, is_supported
+from inference.native.encoder import NativeEncoder, Stretch, is_supported
 from inference.native.library import Format, instruction_sets, is_fast
 from inference.precision import Precision
 
@@ -88,14 +88,14 @@ class NativeDense:
         return self._head(torch.from_numpy(self._encoder.first_tokens(ids, lengths)))  # type: ignore[no-any-return]
 
 
-def _stretch(network: DenseEncoder, shape: Shape) -> list[tuple[Tensor, Tensor]]:
+def _stretch(network: DenseEncoder, shape: Shape) -> Stretch:
     """Return by how much each layer's input channels are evened out."""
     peaks = input_peaks(network, lambda: run_sample(network, shape))
     found = {
         name: stretch_of(linear.weight, peaks[name]) for name, linear in layer_products(network)
     }
     return [
-        (found[f"blocks.{number}.attention_qkv"], found[f"blocks.{number}.up"])
+        (found[f"blocks.{number}.attention_qkv"].numpy(), found[f"blocks.{number}.up"].numpy())
         for number in range(shape.layers)
     ]
 

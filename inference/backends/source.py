@@ -2,23 +2,24 @@
 
 import hashlib
 import os
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
-import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from tokenizers import Tokenizer
-from torch import Tensor
 
 from inference.backends import Source
 from inference.checkpoint import CONFIG_FILE, find_directory
-from inference.storage import WEIGHTS_FILE
 from inference.text import TOKENIZER_FILE, TextEncoder
+from inference.weights import WEIGHTS_FILE
 from schemas.errors import ConfigurationError, EngineError
 from schemas.results import Model
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 INDEX_FILE = f"{WEIGHTS_FILE}.index.json"
 """Where large models say which file holds which weight."""
@@ -119,13 +120,15 @@ def weight_files(source: Source) -> list[Path]:
     return [source.path / WEIGHTS_FILE]
 
 
-def read_tensors(source: Source) -> dict[str, Tensor]:
+def read_tensors(source: Source) -> "dict[str, Tensor]":
     """Read all weights.
 
     Raises:
         ConfigurationError: There are none that can be read safely.
         EngineError: A file is damaged.
     """
+    from safetensors.torch import load_file  # noqa: PLC0415 - not all that is served needs torch
+
     weights: dict[str, Tensor] = {}
     for path in weight_files(source):
         try:
@@ -209,11 +212,13 @@ def digest_of(files: Iterable[Path]) -> str:
 
 
 def settle_threads(threads: int) -> None:
-    """Set the process's threads per product."""
+    """Set the process's threads per product; torch's where the backend has imported it."""
     # One thread per worker: the tokenizer's own pool would compete with the other workers.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true" if threads > 1 else "false")
-    torch.set_num_threads(threads)
-    torch.set_flush_denormal(True)
+    if "torch" in sys.modules:
+        from inference.device import settle_torch  # noqa: PLC0415 - see the condition
+
+        settle_torch(threads)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ class SparseFamily:
             source.path,
             threads=request.threads,
             precision=request.precision,
-            device=request.device,
+            device=request.device_name,
         )
 
 

@@ -5,24 +5,16 @@ not held up by it.
 """
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from ctypes import byref, c_void_p
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from inference.log import Log
-from inference.model import (
-    Block,
-    SparseEncoderConfig,
-    SparseEncoderForSequenceClassification,
-    TextEmbedding,
-)
 from inference.native.library import (
     STAGES,
     Batch,
@@ -34,8 +26,14 @@ from inference.native.library import (
     instruction_sets,
     library,
 )
-from inference.native.quantised import quantise_channels
+from inference.native.rounding import quantise_channels, rounded_to_bfloat16
+from inference.shape import EncoderShape
 from schemas.errors import ConfigurationError, EngineError
+
+if TYPE_CHECKING:  # torch is for those who come with a network of it
+    from torch import Tensor
+
+    from inference.model import SparseEncoderForSequenceClassification
 
 log = Log(__name__)
 
@@ -57,7 +55,9 @@ FAILURES = {
 NOT_FINITE = -4
 
 
-Stretch = Sequence[tuple[Tensor, Tensor]]
+Weights = Mapping[str, NDArray[Any]]
+"""Arrays by the names that a network's parameters have."""
+Stretch = Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]]
 """Per layer, [D] of attention's first products and [D] of the feed-forward ones."""
 
 
@@ -76,7 +76,7 @@ class Counters:
     scratch_bytes: int
 
 
-def is_supported(config: SparseEncoderConfig) -> bool:
+def is_supported(config: EncoderShape) -> bool:
     """Say whether the kernels are there and take a model of this shape."""
     head = config.hidden_size // config.num_attention_heads
     return (
@@ -100,7 +100,7 @@ class NativeEncoder:
 
     def __init__(
         self,
-        config: SparseEncoderConfig,
+        config: EncoderShape,
         isa: str,
         number_format: Format,
         attention_format: Format,
@@ -110,7 +110,7 @@ class NativeEncoder:
         self.format = number_format
         self.attention_format = attention_format
         self._stretch = stretch
-        self.classes = len(config.id2label)
+        self.classes = len(config.labels)
         self._layers = config.num_hidden_layers
         self._width = config.hidden_size
         self._kept: list[NDArray[Any]] = []
@@ -128,7 +128,7 @@ class NativeEncoder:
     @classmethod
     def build(
         cls,
-        network: SparseEncoderForSequenceClassification,
+        network: "SparseEncoderForSequenceClassification",
         precision: str,
         threads: int = 1,
         isa: str | None = None,
@@ -136,10 +136,39 @@ class NativeEncoder:
         attention: str | None = None,
         stretch: Stretch | None = None,
     ) -> "NativeEncoder":
-        """Lay a network's weights out for this processor. The network is not needed afterwards.
+        """Lay a network of torch out for this processor; see :meth:`of_weights`.
 
         Args:
-            network: With weights in float32.
+            network: With weights in float32. It is not needed afterwards.
+            precision: As of :meth:`of_weights`, and so the others.
+            threads: Likewise.
+            isa: Likewise.
+            attention: Likewise.
+            stretch: Likewise.
+        """
+        weights = {name: _rows(each) for name, each in network.state_dict().items()}
+        return cls.of_weights(
+            network.config, weights, precision, threads, isa, attention=attention, stretch=stretch
+        )
+
+    @classmethod
+    def of_weights(
+        cls,
+        config: EncoderShape,
+        weights: Weights,
+        precision: str,
+        threads: int = 1,
+        isa: str | None = None,
+        *,
+        attention: str | None = None,
+        stretch: Stretch | None = None,
+    ) -> "NativeEncoder":
+        """Lay a model's weights out for this processor.
+
+        Args:
+            config: Its shape.
+            weights: All that the shape has, in float32. Of these, embeddings are kept and read
+                where they lie.
             precision: ``fp32``, ``bf16`` or ``int8``; see ``inference.precision.Precision``.
             threads: Parts that a batch's events are split into, each run by its own thread.
             isa: One of ``inference.native.library.instruction_sets``; ``None`` for the best.
@@ -152,7 +181,6 @@ class NativeEncoder:
             ConfigurationError: There are no kernels for this shape, precision or ``isa``.
             EngineError: A weight is not finite.
         """
-        config = network.config
         if not is_supported(config):
             raise ConfigurationError(
                 f"hidden_size {config.hidden_size} with {config.num_attention_heads} heads: the "
@@ -166,7 +194,7 @@ class NativeEncoder:
                 f"isa is {isa!r}; for {precision} this processor has {', '.join(able)}"
             )
         encoder = cls(config, isa or able[0], formats[0], formats[1], stretch)
-        encoder._fill(network)
+        encoder._fill(config, weights)
         encoder._start(threads)
         log.info(
             "native_encoder",
@@ -316,72 +344,79 @@ class NativeEncoder:
             self._pool = ThreadPoolExecutor(threads, thread_name_prefix="native-encoder")
             weakref.finalize(self, self._pool.shutdown, wait=False)
 
-    def _fill(self, network: SparseEncoderForSequenceClassification) -> None:
-        embedding = network.embedding
-        if isinstance(embedding, TextEmbedding):
+    def _fill(self, config: EncoderShape, weights: Weights) -> None:
+        if config.modality == "text":
             # The tables are not copied: the kernels read them where they lie.
             tables = [
-                _rows(embedding.tokens.weight),
-                _rows(embedding.positions.weight),
-                _floats(embedding.norm.weight, "embedding.norm"),
-                _floats(embedding.norm.bias, "embedding.norm"),
+                _floats(weights["embedding.tokens.weight"]),
+                _floats(weights["embedding.positions.weight"]),
+                _finite(weights["embedding.norm.weight"], "embedding.norm"),
+                _finite(weights["embedding.norm.bias"], "embedding.norm"),
             ]
             self._kept += tables
             self._need(self._kernels.headrace_set_embedding(self._model, *map(_address, tables)))
-        for number, (block, leave) in enumerate(zip(network.blocks, network.exits, strict=True)):
-            self._fill_layer(number, block)
-            self._set(number, Matrix.EXIT, leave.classify.weight, leave.classify.bias)
-            self._kernels.headrace_set_temperature(self._model, number, leave.temperature)
+        for number, temperature in enumerate(config.exit_temperatures or ()):
+            self._fill_layer(number, weights)
+            leave = f"exits.{number}.classify"
+            self._set(number, Matrix.EXIT, weights[f"{leave}.weight"], weights[f"{leave}.bias"])
+            self._kernels.headrace_set_temperature(self._model, number, temperature)
 
-    def _fill_layer(self, number: int, block: Block) -> None:
-        mix, feed = block.attention, block.feed_forward
+    def _fill_layer(self, number: int, weights: Weights) -> None:
+        def its(name: str) -> NDArray[Any]:
+            return weights[f"blocks.{number}.{name}"]
+
         into_qkv, into_up = self._stretch[number] if self._stretch else (None, None)
-        self._set(number, Matrix.QKV, _stretched(mix.qkv.weight, into_qkv), mix.qkv.bias)
-        self._set(number, Matrix.OUT, mix.out.weight, mix.out.bias)
-        if feed.router is not None:
-            self._set(number, Matrix.ROUTER, feed.router.score.weight, feed.router.score.bias)
-        for expert, (up, bias, down) in enumerate(
-            zip(feed.experts.up, feed.experts.up_bias, feed.experts.down, strict=True)
-        ):
+        qkv = _stretched(its("attention.qkv.weight"), into_qkv)
+        self._set(number, Matrix.QKV, qkv, its("attention.qkv.bias"))
+        self._set(number, Matrix.OUT, its("attention.out.weight"), its("attention.out.bias"))
+        score = "feed_forward.router.score"
+        if f"blocks.{number}.{score}.weight" in weights:
+            self._set(number, Matrix.ROUTER, its(f"{score}.weight"), its(f"{score}.bias"))
+        ups, biases, downs = (
+            its(f"feed_forward.experts.{name}") for name in ("up", "up_bias", "down")
+        )
+        for expert, (up, bias, down) in enumerate(zip(ups, biases, downs, strict=True)):
             self._set(number, Matrix.UP, _stretched(up.T, into_up), bias, expert)
             self._set(number, Matrix.DOWN, down.T, None, expert)
-        shared = getattr(feed, "shared", None)
-        if shared is not None:
-            shared_up = _stretched(shared.up.T, into_up)
-            self._set(number, Matrix.SHARED_UP, shared_up, shared.up_bias)
-            self._set(number, Matrix.SHARED_DOWN, shared.down.T, None)
+        shared = "feed_forward.shared"
+        if f"blocks.{number}.{shared}.up" in weights:
+            shared_up = _stretched(its(f"{shared}.up").T, into_up)
+            self._set(number, Matrix.SHARED_UP, shared_up, its(f"{shared}.up_bias"))
+            self._set(number, Matrix.SHARED_DOWN, its(f"{shared}.down").T, None)
         if into_qkv is not None and into_up is not None:
             self._set_vector(number, Vector.QKV_SHRINK, 1 / into_qkv)
             self._set_vector(number, Vector.UP_SHRINK, 1 / into_up)
-        for vector, values in (
-            (Vector.ATTENTION_GAIN, block.attention_norm.weight),
-            (Vector.ATTENTION_SHIFT, block.attention_norm.bias),
-            (Vector.OUTPUT_GAIN, block.feed_forward_norm.weight),
-            (Vector.OUTPUT_SHIFT, block.feed_forward_norm.bias),
-            (Vector.DOWN_BIAS, feed.experts.down_bias),
+        for vector, name in (
+            (Vector.ATTENTION_GAIN, "attention_norm.weight"),
+            (Vector.ATTENTION_SHIFT, "attention_norm.bias"),
+            (Vector.OUTPUT_GAIN, "feed_forward_norm.weight"),
+            (Vector.OUTPUT_SHIFT, "feed_forward_norm.bias"),
+            (Vector.DOWN_BIAS, "feed_forward.experts.down_bias"),
         ):
-            self._set_vector(number, vector, values)
+            self._set_vector(number, vector, its(name))
 
-    def _set_vector(self, layer: int, vector: Vector, values: Tensor) -> None:
-        data = _floats(values, f"layer {layer} {vector.name.lower()}")
+    def _set_vector(self, layer: int, vector: Vector, values: NDArray[Any]) -> None:
+        data = _finite(values, f"layer {layer} {vector.name.lower()}")
         self._need(self._kernels.headrace_set_vector(self._model, layer, vector, _address(data)))
 
     def _set(
-        self, layer: int, part: Matrix, weight: Tensor, bias: Tensor | None, expert: int = 0
+        self,
+        layer: int,
+        part: Matrix,
+        weight: NDArray[Any],
+        bias: NDArray[Any] | None,
+        expert: int = 0,
     ) -> None:
         """Hand a matrix over, [N, K], rounded to the format."""
         name = f"layer {layer} {part.name.lower()}"
-        _floats(weight, name)
+        values: NDArray[Any] = _finite(weight, name)
         scale = None
         chosen = self.attention_format if part in ATTENTION else self.format
-        if part in WHOLE or chosen is Format.FP32:
-            values: NDArray[Any] = _floats(weight, name)
-        elif chosen is Format.BF16:
-            values = _floats(weight.bfloat16(), name)
-        else:
-            levels, scales = quantise_channels(weight)
-            values, scale = levels.contiguous().numpy(), scales.numpy()
-        added = None if bias is None else _floats(bias, name)
+        if part not in WHOLE and chosen is Format.BF16:
+            values = _finite(rounded_to_bfloat16(values), name)
+        elif part not in WHOLE and chosen is Format.INT8:
+            values, scale = quantise_channels(values)
+        added = None if bias is None else _finite(bias, name)
         outputs, inputs = weight.shape
         self._need(
             self._kernels.headrace_set_matrix(
@@ -402,8 +437,8 @@ class NativeEncoder:
             raise EngineError("no memory for the model's weights")
 
 
-def _shape_of(config: SparseEncoderConfig) -> Shape:
-    window = getattr(config, "attention_window", None)
+def _shape_of(config: EncoderShape) -> Shape:
+    window = config.attention_window
     is_text = config.modality == "text"
     return Shape(
         layers=config.num_hidden_layers,
@@ -411,8 +446,8 @@ def _shape_of(config: SparseEncoderConfig) -> Shape:
         heads=config.num_attention_heads,
         experts=config.num_experts,
         expert_size=config.expert_size,
-        shared_size=getattr(config, "shared_expert_size", 0),
-        classes=len(config.id2label),
+        shared_size=config.shared_expert_size,
+        classes=len(config.labels),
         window=-1 if window is None else window,
         vocabulary=config.vocab_size if is_text else 0,
         positions=config.max_position_embeddings,
@@ -420,20 +455,25 @@ def _shape_of(config: SparseEncoderConfig) -> Shape:
     )
 
 
-def _rows(values: Tensor) -> NDArray[np.float32]:
-    """Return a tensor as float32 in rows, without copying where it already is."""
-    array: NDArray[np.float32] = values.detach().to("cpu", torch.float32).contiguous().numpy()
+def _rows(values: "Tensor") -> NDArray[np.float32]:
+    """Return a tensor as an array of float32, without copying where it already is."""
+    array: NDArray[np.float32] = values.detach().float().cpu().numpy()
     return array
 
 
-def _floats(values: Tensor, name: str) -> NDArray[np.float32]:
-    """Return a tensor as float32 in rows, as :func:`_rows` does.
+def _floats(values: NDArray[Any]) -> NDArray[np.float32]:
+    """Return an array as float32 in rows, without copying where it already is."""
+    return np.ascontiguousarray(values, np.float32)
+
+
+def _finite(values: NDArray[Any], name: str) -> NDArray[np.float32]:
+    """Return an array as :func:`_floats` does.
 
     Raises:
         EngineError: It holds what is no number. (What an embedding holds is seen in the scores of
             the events that use it.)
     """
-    array = _rows(values)
+    array = _floats(values)
     if not np.isfinite(array).all():
         raise EngineError(f"{name} holds weights that are not finite; train or fetch it again")
     return array
@@ -446,7 +486,7 @@ def _format_of(precision: str) -> Format:
     return Format[precision.upper()]
 
 
-def _stretched(weight: Tensor, stretch: Tensor | None) -> Tensor:
+def _stretched(weight: NDArray[Any], stretch: NDArray[np.float32] | None) -> NDArray[Any]:
     return weight if stretch is None else weight * stretch
 
 

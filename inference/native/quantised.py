@@ -11,11 +11,9 @@ import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from torch import Tensor, nn
 
 from inference.model import Experts, SparseEncoderForSequenceClassification
+from inference.native import rounding
+from inference.native.rounding import LEVELS, SMALLEST
 
-LEVELS = 127
-"""Levels to either side of zero."""
-SMALLEST = 1e-30
-"""What a row or channel of zeros is scaled by."""
 EXACT_IN_FLOAT32 = 2**24 // LEVELS**2
 """Longest sum of products of two levels that float32 holds exactly."""
 
@@ -29,9 +27,8 @@ def quantise_channels(weight: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         Levels of -127 to 127, [N, K] of int8; what they are multiplied by, [N] of float32.
     """
-    top = weight.detach().float().abs().amax(dim=1).clamp(min=SMALLEST)  # [N]
-    levels = (weight.detach().float() * (LEVELS / top)[:, None]).round()
-    return levels.to(torch.int8), top / LEVELS
+    levels, scale = rounding.quantise_channels(weight.detach().float().numpy())
+    return torch.from_numpy(levels), torch.from_numpy(scale)
 
 
 def quantise_tokens(hidden: Tensor) -> tuple[Tensor, Tensor]:

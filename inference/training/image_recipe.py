@@ -8,7 +8,7 @@ import torch
 from inference.model import SparseEncoderConfig, SparseEncoderForImageClassification
 from inference.pixels import PixelFormat
 from inference.stem import fold_norms
-from inference.storage import bits_of, rounded
+from inference.storage import rounded
 from inference.training.calibrate import calibrate
 from inference.training.image_loops import (
     ImageSchedule,
@@ -41,6 +41,7 @@ from inference.training.progress import Report
 from inference.training.settings import TrainingSettings
 from inference.training.views import Views
 from inference.training.workspace import Workspace, digest_of
+from inference.weights import bits_of
 
 STORAGE_BITS = {"attention": 8, "experts": 8}
 TEACHER_VIEWS, TEACHER_EPOCHS = 12_000, (10, 40)

@@ -5,7 +5,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from inference.stem import STAGES, Convolution, Stem, halved, stem_multiply_adds
+from inference.stages import STAGES, halved
+from inference.stem import Convolution, Stem, stem_multiply_adds
 from schemas.errors import ConfigurationError
 
 TEACHER = "EfficientNet-lite0"

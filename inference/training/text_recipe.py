@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from inference.model import SparseEncoderConfig, SparseEncoderForSequenceClassification
-from inference.storage import bits_of, rounded
+from inference.storage import rounded
 from inference.text import TextEncoder
 from inference.training.augment import Corruptor
 from inference.training.calibrate import calibrate
@@ -29,6 +29,7 @@ from inference.training.teacher import (
 )
 from inference.training.vocabulary import prune
 from inference.training.workspace import Workspace, digest_of
+from inference.weights import bits_of
 
 STORAGE_BITS = {"embedding": 4, "attention": 8, "experts": 4}
 ROUND = 20_000

@@ -8,7 +8,8 @@ import torch
 from transformers import AutoConfig, AutoModelForImageClassification
 
 from inference.model import SparseEncoderForImageClassification
-from inference.stem import STAGES, Stem, fold_norms, halved, stem_multiply_adds
+from inference.stages import STAGES, halved
+from inference.stem import Stem, fold_norms, stem_multiply_adds
 from inference.training.image_teacher import add_norm
 from tests.fakes.small_image_model import small_image_config, small_image_network
 

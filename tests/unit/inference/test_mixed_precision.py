@@ -88,7 +88,7 @@ def test_evening_out_channels_changes_nothing_but_the_rounding(precision: str):
     chance = torch.Generator().manual_seed(3)
     width = small_network().config.hidden_size
     stretch = [
-        (torch.rand(width, generator=chance) + 0.5, torch.rand(width, generator=chance) + 0.5)
+        tuple((torch.rand(width, generator=chance) + 0.5).numpy() for _ in range(2))
         for _ in range(4)
     ]
     plain, evened = (

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import pytest
-import torch
 
 from inference.batcher import MicroBatcher
 from inference.clock import SystemClock
@@ -139,9 +138,7 @@ async def test_a_compiled_models_strategy_reaches_its_scheduler():
     order = {}
     for setting in (None, "dynamic_priority"):
         answered: list[Completion] = []
-        model = CompiledModel(
-            FakeEngine(), batch_strategy="fifo", backend="fake", device=torch.device("cpu")
-        )
+        model = CompiledModel(FakeEngine(), batch_strategy="fifo", backend="fake", device="cpu")
         settings = SchedulerSettings(max_batch_events=1, batch_strategy=setting)
         scheduler = Scheduler(model, settings, SystemClock(), answered.extend)
         now = SystemClock().monotonic()
