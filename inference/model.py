@@ -14,7 +14,7 @@ rows and columns.
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
@@ -48,6 +48,10 @@ class SparseEncoderConfig(EncoderShape, PreTrainedConfig):  # type: ignore[misc]
     hidden_dropout_prob: float = 0.1
     initializer_range: float = 0.02
     pad_token_id: int | None = 0
+
+    if TYPE_CHECKING:  # transformers makes it, of these fields and its own
+
+        def __init__(self, **fields: Any) -> None: ...
 
     def __post_init__(self, **kwargs: Any) -> None:
         """Fill in what follows from the shape, and refuse what cannot be built or run."""

@@ -89,7 +89,7 @@ class EncoderShape:
     attention_window: int | None = None
     max_position_embeddings: int = 128
     layer_norm_eps: float = 1e-12
-    id2label: dict[int, str] | None = None
+    id2label: Any = None  # numbers to names, once checked; of JSON, texts to names
     exit_temperatures: list[float] | None = None
     exit_thresholds: list[float] | None = None
     efforts: list[dict[str, Any]] | None = None

@@ -34,4 +34,5 @@ def rounded_to_bfloat16(weight: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return finite float32 rounded to the nearest bfloat16, ties to even."""
     bits: NDArray[Any] = np.ascontiguousarray(weight).view(np.uint32)
     half = np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))
-    return ((bits + half) & KEPT_BITS).view(np.float32)
+    rounded: NDArray[np.float32] = ((bits + half) & KEPT_BITS).view(np.float32)
+    return rounded

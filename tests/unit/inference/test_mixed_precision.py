@@ -12,11 +12,12 @@ from inference.backends.dense_encoder import DenseEncoder, Shape
 from inference.backends.native_dense import NativeDense, runs_natively
 from inference.backends.source import read_source
 from inference.float8 import rounded_to_float8, to_float8, widened
-from inference.forward import TORCH, forward_of
+from inference.forward import forward_of
 from inference.kernels import Layout
 from inference.native.encoder import NativeEncoder
 from inference.native.library import instruction_sets
 from inference.precision import Precision
+from inference.serving import TORCH
 from schemas.errors import ConfigurationError
 from tests.fakes.hub_models import write_text_model
 from tests.fakes.small_model import PIECES, drawn_ids, small_network

@@ -11,6 +11,7 @@ import torch
 from inference.checkpoint import CHECKPOINTS, load_engine
 from inference.device import has_fast_bfloat16
 from inference.engine import EffortLevel, Encoded, Engine, Prediction
+from inference.forward import forward_of
 from inference.model import SparseEncoderForSequenceClassification
 from inference.sparse_engine import SparseEngine
 from inference.text import TextEncoder
@@ -39,7 +40,7 @@ def engine_of(
     """Wrap a small network."""
     encoder = TextEncoder(small_tokenizer(), network.config.max_position_embeddings)
     model = Model(name="small", version="7", digest="sha256:0")
-    return SparseEngine(network, encoder, model, precision=precision, isa=isa)
+    return SparseEngine(forward_of(network, precision, isa=isa), network.config, encoder, model)
 
 
 @pytest.fixture(params=["torch", None], ids=["torch", "best"])
@@ -54,12 +55,12 @@ def committed(request: pytest.FixtureRequest) -> Engine:
     if request.param.endswith("bf16") and not has_fast_bfloat16():
         pytest.skip("no worker on this processor runs in bfloat16")
     where, _, precision = request.param.rpartition("-")
+    network = SparseEncoderForSequenceClassification.from_pretrained(CHECKPOINTS / "news-sentiment")
     return SparseEngine(
-        SparseEncoderForSequenceClassification.from_pretrained(CHECKPOINTS / "news-sentiment"),
+        forward_of(network, precision, isa=where or None),
+        network.config,
         TextEncoder.load(CHECKPOINTS / "news-sentiment", 128),
         Model(name="news-sentiment", version="1", digest="sha256:0"),
-        precision=precision,
-        isa=where or None,
     )
 
 

@@ -10,8 +10,6 @@ from safetensors import safe_open
 from torch import Tensor
 
 from inference.storage import (
-    WEIGHTS_FILE,
-    bits_of,
     dequantise,
     group_size,
     quantise,
@@ -19,6 +17,7 @@ from inference.storage import (
     rounded,
     write_weights,
 )
+from inference.weights import WEIGHTS_FILE, bits_of
 from schemas.errors import EngineError
 
 BITS = {"embedding": 4, "attention": 8, "experts": 4}
