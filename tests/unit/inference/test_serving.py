@@ -14,11 +14,12 @@ import torch
 from inference import weights
 from inference.checkpoint import CHECKPOINTS, load_engine
 from inference.model import SparseEncoderConfig, SparseEncoderForSequenceClassification
+from inference.native import library
 from inference.native.encoder import NativeEncoder
 from inference.native.library import instruction_sets
 from inference.native.rounding import rounded_to_bfloat16
 from inference.precision import Precision
-from inference.serving import NATIVE, PORTABLE, native_precision
+from inference.serving import NATIVE, PORTABLE, TORCH, native_precision
 from inference.shape import EncoderShape
 from schemas.errors import EngineError
 from schemas.events import NewsEvent
@@ -41,13 +42,17 @@ batch = model.prepare(model.encode([NewsEvent(id="1", headline="Profit rises")])
 assert len(model.run(batch, model.efforts[0])) == 1
 loaded = [name for name in ("torch", "transformers") if name in sys.modules]
 assert not loaded, loaded
+if sys.platform == "linux":
+    lines = open("/proc/self/status", encoding="utf-8").read().splitlines()
+    kilobytes = next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
+    assert kilobytes < 600_000, kilobytes
 """
 
 
 @NEEDS_KERNELS
 @pytest.mark.parametrize("precision", ["auto", *LIGHT])
 def test_a_worker_of_text_imports_neither_torch_nor_transformers(precision: str):
-    """From the service's own imports to the first answer: they are most of a process's memory."""
+    """From the service's own imports to the first answer, which fits in 600 MB."""
     command = [sys.executable, "-c", WITHOUT_TORCH.format(precision=str(precision))]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -159,6 +164,25 @@ def test_labels_that_are_no_object_are_refused(tmp_path: Path):
     path.write_bytes(orjson.dumps(orjson.loads(path.read_bytes()) | {"id2label": ["a", "b"]}))
     with pytest.raises(EngineError, match=r"config\.json: id2label is \['a', 'b'\]"):
         load_engine(directory)
+
+
+def test_without_kernels_a_checkpoint_runs_in_torch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """As where no compiler was found at installation."""
+    directory = write_small_checkpoint(tmp_path / "small")
+    monkeypatch.setattr(library, "DIRECTORY", tmp_path)
+    caches = (library.library, library.instruction_sets)
+    for each in caches:
+        each.cache_clear()
+    try:
+        engine = load_engine(directory)
+    finally:
+        for each in caches:
+            each.cache_clear()
+    assert engine.path == TORCH
+    batch = engine.prepare(engine.encode([NewsEvent(id="1", headline="profit rises")]))
+    assert len(engine.run(batch, engine.efforts[0])) == 1
 
 
 @pytest.mark.parametrize(("precision", "isa"), [("int8", "torch"), ("bf16-fp8-mixed", None)])
