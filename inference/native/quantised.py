@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from torch import Tensor, nn
 
-from inference.model import Experts, SparseEncoderForSequenceClassification
+from inference.model import Experts, SharedExpert, SparseEncoderForSequenceClassification
 
 LEVELS = 127
 """Levels to either side of zero."""
@@ -92,7 +92,7 @@ class QuantisedExperts(nn.Module):
 class QuantisedShared(nn.Module):
     """Stands in for the feed-forward part that every token runs."""
 
-    def __init__(self, shared: nn.Module) -> None:
+    def __init__(self, shared: SharedExpert) -> None:
         super().__init__()
         self.up, self.down = (quantise_channels(each.T) for each in (shared.up, shared.down))
         self.up_bias = shared.up_bias
@@ -116,6 +116,6 @@ def quantise_network(
         if attention:
             block.attention.qkv = QuantisedLinear(block.attention.qkv)  # type: ignore[assignment]
             block.attention.out = QuantisedLinear(block.attention.out)  # type: ignore[assignment]
-        if getattr(block.feed_forward, "shared", None) is not None:
-            block.feed_forward.shared = QuantisedShared(block.feed_forward.shared)
+        if block.feed_forward.shared is not None:
+            block.feed_forward.shared = QuantisedShared(block.feed_forward.shared)  # type: ignore[assignment]
         block.feed_forward.experts = QuantisedExperts(block.feed_forward.experts)  # type: ignore[assignment]
