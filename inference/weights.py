@@ -31,6 +31,7 @@ KINDS = {
     "experts.down": "experts",
     "shared.up": "experts",
     "shared.down": "experts",
+    "classify.weight": "exits",
 }
 """Which entry of ``storage_bits`` rules a tensor, by how its name ends; all others stay whole."""
 

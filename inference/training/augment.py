@@ -49,7 +49,7 @@ class Corruptor:
         """
         seed = int(torch.randint(2**62, (), generator=generator))
         chance = random.Random(seed)  # noqa: S311 - reproducible, not secret
-        whole = [ids.tolist() for ids in torch.split(batch.input_ids, batch.layout.lengths)]
+        whole = [ids.tolist() for ids in torch.split(batch.input_ids, list(batch.layout.lengths))]
         copies = [self.corrupt(ids, chance) for ids in whole]
         targets = torch.cat((batch.targets, torch.full_like(batch.targets, NO_LABEL)))
         both = whole + copies

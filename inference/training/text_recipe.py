@@ -31,7 +31,7 @@ from inference.training.vocabulary import prune
 from inference.training.workspace import Workspace, digest_of
 from inference.weights import bits_of
 
-STORAGE_BITS = {"embedding": 4, "attention": 8, "experts": 4}
+STORAGE_BITS = {"embedding": 4, "attention": 8, "experts": 4, "exits": 8}
 ROUND = 20_000
 """Texts of one epoch at most: of larger sets, each epoch draws as many anew."""
 MAKING = (

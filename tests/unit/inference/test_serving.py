@@ -26,6 +26,7 @@ from schemas.events import NewsEvent
 from tests.fakes.small_model import small_config, small_network, write_small_checkpoint
 
 NEWS = CHECKPOINTS / "news-sentiment"
+TEXT = ["news-sentiment", "transcript-intent"]
 LIGHT = [each for each in NATIVE if each is not Precision.BF16_FP8]
 NEEDS_KERNELS = pytest.mark.skipif(
     (instruction_sets() or (PORTABLE,))[0] == PORTABLE, reason="no quick kernels on this machine"
@@ -59,11 +60,12 @@ def test_a_worker_of_text_imports_neither_torch_nor_transformers(precision: str)
 
 
 @NEEDS_KERNELS
+@pytest.mark.parametrize("name", TEXT)
 @pytest.mark.parametrize("precision", LIGHT)
-def test_answers_are_those_of_the_network_to_the_bit(precision: Precision):
-    """Of the packaged checkpoint, whether its weights came as arrays or through torch."""
-    engine = load_engine(NEWS, precision=precision)
-    network = SparseEncoderForSequenceClassification.from_pretrained(NEWS).eval()
+def test_answers_are_those_of_the_network_to_the_bit(precision: Precision, name: str):
+    """Of packaged checkpoints, whether their weights came as arrays or through torch."""
+    engine = load_engine(name, precision=precision)
+    network = SparseEncoderForSequenceClassification.from_pretrained(CHECKPOINTS / name).eval()
     feed_forward, attention = NATIVE[precision]
     encoder = NativeEncoder.build(network, feed_forward, attention=attention)
     lines = (Path(__file__).parents[2] / "quality" / "headlines.jsonl").read_text("utf-8")
@@ -82,14 +84,16 @@ def test_answers_are_those_of_the_network_to_the_bit(precision: Precision):
         assert [each.layers for each in found] == layers.tolist()
 
 
-def test_arrays_are_the_tensors_to_the_bit():
-    """Weights of the packaged checkpoint, restored either way."""
-    config = EncoderShape.of(orjson.loads((NEWS / "config.json").read_bytes()))
-    arrays = weights.read_weights(NEWS, config.storage_bits)
-    network = SparseEncoderForSequenceClassification.from_pretrained(NEWS)
+@pytest.mark.parametrize("name", TEXT)
+def test_arrays_are_the_tensors_to_the_bit(name: str):
+    """Weights of packaged checkpoints, restored either way."""
+    directory = CHECKPOINTS / name
+    config = EncoderShape.of(orjson.loads((directory / "config.json").read_bytes()))
+    arrays = weights.read_weights(directory, config.storage_bits)
+    network = SparseEncoderForSequenceClassification.from_pretrained(directory)
     tensors = network.state_dict()
     assert arrays.keys() == tensors.keys()
-    assert all(np.array_equal(arrays[name], each.numpy()) for name, each in tensors.items())
+    assert all(np.array_equal(arrays[key], each.numpy()) for key, each in tensors.items())
     assert all(each.dtype == np.float32 for each in arrays.values())
 
 
