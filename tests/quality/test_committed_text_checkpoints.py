@@ -14,8 +14,11 @@ from schemas.events import TranscriptEvent
 
 pytestmark = pytest.mark.quality
 
-TESTED_ON = {"transcript-intent": "transcripts/banking77/test.jsonl"}
-LOSS = {"transcript-intent": 0.012}
+TESTED_ON = {
+    "news-topic": "news/twitter_fin_topic/test.jsonl",
+    "transcript-intent": "transcripts/banking77/test.jsonl",
+}
+LOSS = {"news-topic": 0.005, "transcript-intent": 0.012}
 """Macro-F1 that is lost against the dense teacher, as measured. 0.005 is what is aimed at."""
 SAID = {
     "My card never came out of the cash machine, it just kept it.": "card_swallowed",
@@ -83,8 +86,9 @@ def test_its_figures_are_no_worse_than_known(name: str):
     assert work == sorted(work, reverse=True)
 
 
-def test_it_tells_intents_apart(engine: Engine):
-    """In sentences that it has not seen, of everyday wording."""
+def test_intents_are_told_apart():
+    """In sentences that the model has not seen, of everyday wording."""
+    engine = load_engine("transcript-intent")
     found = [_label(engine, each) for each in _classify(engine, list(SAID))]
     right = [said for said, label in zip(SAID, found, strict=True) if SAID[said] == label]
     assert len(right) >= LEAST_RIGHT, found

@@ -114,7 +114,7 @@ def test_the_checkpoint_is_as_asked(trained: tuple[Path, str]):
     assert config["checkpoint_name"] == "moods"
     assert (config["num_hidden_layers"], config["num_experts"]) == (2, 4)
     assert config["max_position_embeddings"] == 16
-    assert config["storage_bits"] == {"attention": 8, "embedding": 4, "experts": 4}
+    assert config["storage_bits"] == {"attention": 8, "embedding": 4, "exits": 8, "experts": 4}
     assert config["efforts"][0]["name"] == "full"
     assert len(config["exit_temperatures"]) == len(config["exit_thresholds"]) == 2
 
