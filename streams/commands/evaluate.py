@@ -79,12 +79,14 @@ def command(*, as_json: bool, **options: Any) -> None:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Let through warnings alone; how a model is loaded is not what is asked for."""
-    before = structlog.get_config()
+    was_configured, before = structlog.is_configured(), structlog.get_config()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     try:
         yield
     finally:
-        structlog.configure(**before)
+        structlog.reset_defaults()
+        if was_configured:
+            structlog.configure(**before)
 
 
 def _show(measured: "Measured", *, with_classes: bool) -> None:

@@ -3,6 +3,7 @@
 import logging
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 import structlog
@@ -23,6 +24,17 @@ def test_a_program_without_logs_prints_its_answers_alone():
     assert ran.stderr == "missing what=kernels\n"
 
 
+@pytest.fixture
+def without_structlog() -> Iterator[None]:
+    """Leave structlog as nobody set it up, whichever test did so before."""
+    was_configured, before = structlog.is_configured(), structlog.get_config()
+    structlog.reset_defaults()
+    yield
+    if was_configured:
+        structlog.configure(**before)
+
+
+@pytest.mark.usefixtures("without_structlog")
 def test_lines_go_through_the_standard_logging(caplog: pytest.LogCaptureFixture):
     """With their fields, under the module's name."""
     with caplog.at_level(logging.INFO, "inference.x"):
