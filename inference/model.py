@@ -399,6 +399,13 @@ class SparseEncoderForImageClassification(SparseEncoderForSequenceClassification
         )
 
 
+def network_class(config: EncoderShape) -> type[SparseEncoderForSequenceClassification]:
+    """Return the class of a configuration's modality."""
+    if config.modality == "image":
+        return SparseEncoderForImageClassification
+    return SparseEncoderForSequenceClassification
+
+
 AutoConfig.register(SparseEncoderConfig.model_type, SparseEncoderConfig)
 AutoModelForSequenceClassification.register(
     SparseEncoderConfig, SparseEncoderForSequenceClassification

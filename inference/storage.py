@@ -9,7 +9,7 @@ from pathlib import Path
 import orjson
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from inference import weights as stored_weights
 from inference.weights import GROUP, WEIGHTS_FILE, bits_of
@@ -48,6 +48,18 @@ def dequantise(stored: Tensor, scale: Tensor, shape: tuple[int, ...], bits: int)
 def rounded(weight: Tensor, bits: int) -> Tensor:
     """Return a matrix as it will be after being stored."""
     return dequantise(*quantise(weight, bits), tuple(weight.shape), bits)
+
+
+@torch.no_grad()
+def round_weights(network: nn.Module, storage_bits: dict[str, int] | None) -> None:
+    """Give weights the values that they will have once stored; figures then hold for these.
+
+    Weights that are frozen have been rounded before they were.
+    """
+    for name, weight in network.named_parameters():
+        bits = bits_of(name, storage_bits)
+        if bits and weight.requires_grad:
+            weight.copy_(rounded(weight, bits))
 
 
 def group_size(weight: Tensor, bits: int) -> int:

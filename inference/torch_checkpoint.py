@@ -13,6 +13,7 @@ from inference.model import (
     SparseEncoderConfig,
     SparseEncoderForImageClassification,
     SparseEncoderForSequenceClassification,
+    network_class,
 )
 from inference.sparse_engine import SparseEngine
 from inference.storage import read_weights
@@ -70,11 +71,7 @@ def load(
 def _build(directory: Path, config: SparseEncoderConfig) -> SparseEncoderForSequenceClassification:
     weights = read_weights(directory, config.storage_bits)
     with torch.device("meta"):
-        network = (
-            SparseEncoderForImageClassification(config)
-            if config.modality == "image"
-            else SparseEncoderForSequenceClassification(config)
-        )
+        network = network_class(config)(config)
     try:
         network.load_state_dict(weights, assign=True)
     except RuntimeError as error:

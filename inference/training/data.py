@@ -4,7 +4,7 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -66,16 +66,28 @@ def check_known(train: Sequence[Example], other: Sequence[Example], what: str) -
         )
 
 
+class Labelled(Protocol):
+    """A text or an image with its label."""
+
+    @property
+    def label(self) -> str:
+        """Name of its class."""
+        ...
+
+
+OfLabel = TypeVar("OfLabel", bound=Labelled)
+
+
 def hold_out(
-    examples: Sequence[Example], share: float, seed: int
-) -> tuple[list[Example], list[Example]]:
+    examples: Sequence[OfLabel], share: float, seed: int
+) -> tuple[list[OfLabel], list[OfLabel]]:
     """Split examples into a part to learn from and a held-out part, label by label."""
-    by_label: dict[str, list[Example]] = defaultdict(list)
+    by_label: dict[str, list[OfLabel]] = defaultdict(list)
     for example in examples:
         by_label[example.label].append(example)
     chance = random.Random(seed)  # noqa: S311 - reproducible, not secret
-    kept: list[Example] = []
-    held: list[Example] = []
+    kept: list[OfLabel] = []
+    held: list[OfLabel] = []
     for label in sorted(by_label):
         group = by_label[label]
         chance.shuffle(group)

@@ -1,9 +1,7 @@
 """The two training loops: fine-tune a dense teacher on labels, distil a sparse student from it."""
 
-import math
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
@@ -14,40 +12,23 @@ from inference.device import has_fast_bfloat16
 from inference.model import SparseEncoderForSequenceClassification
 from inference.training.augment import NO_LABEL, Corruptor
 from inference.training.data import Batch, TokenSet
+from inference.training.learning import (
+    BALANCE,
+    SMOOTHING,
+    LossOf,
+    Schedule,
+    divergence,
+    draw_experts,
+    learn,
+    softened,
+    unevenness,
+)
 from inference.training.progress import Report
 from inference.training.resume import State
 
-SOFTENING = 2.0
-"""Temperature at which the student learns the teacher's probabilities."""
-SMOOTHING = 0.05
-"""Label smoothing while the teacher learns."""
 LABELS = 0.25
 """Weight of the labels beside the teacher's probabilities."""
 WARM_UP = 0.1
-CLIP = 1.0
-BALANCE = 0.01
-"""Weight of the routers' load balance in the loss."""
-FEWER_EXPERTS = 0.25
-"""Share of a student's steps that run with fewer experts, so that lower efforts stay good."""
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How long and how fast to learn.
-
-    Attributes:
-        epochs: Times through the data.
-        batch_size: Texts per step.
-        rate: Peak learning rate of pretrained weights.
-        fresh_rate: Peak learning rate of exits and routers, which begin from little.
-        seed: Orders the data and the dropout.
-    """
-
-    epochs: int
-    rate: float
-    fresh_rate: float
-    batch_size: int = 32
-    seed: int = 0
 
 
 def fine_tune(
@@ -64,7 +45,8 @@ def fine_tune(
         logits = teacher(batch.input_ids, batch.layout).exits[-1]  # [B, C]
         return F.cross_entropy(logits, batch.targets, label_smoothing=SMOOTHING)
 
-    _learn(teacher, train, schedule, loss, report, "teacher", state, {})
+    groups = _groups(teacher, schedule)
+    learn(teacher, groups, train, schedule, _quick(loss), _pace, report, "teacher", state, {})
 
 
 def distil(  # noqa: PLR0917 - who learns what from whom
@@ -100,80 +82,31 @@ def distil(  # noqa: PLR0917 - who learns what from whom
         batch = corruptor(batch, words)
         with torch.no_grad():
             taught = teacher(batch.input_ids, batch.layout).exits[-1]  # [B, C]
-            soft = (taught / SOFTENING).softmax(dim=1)
-        fewer = torch.rand((), generator=chance) < FEWER_EXPERTS
-        exits = student(
-            batch.input_ids, batch.layout, experts_per_token=max(1, most - 1) if fewer else most
-        ).exits  # [N, B, C]
+            soft = softened(taught)
+        experts = draw_experts(most, chance)
+        exits = student(batch.input_ids, batch.layout, experts_per_token=experts).exits  # [N, B, C]
         total = torch.zeros(())
         for logits in exits:
-            ours = (logits / SOFTENING).log_softmax(dim=1)
             total = total + LABELS * F.cross_entropy(logits, batch.targets, ignore_index=NO_LABEL)
-            total = total + SOFTENING**2 * F.kl_div(ours, soft, reduction="batchmean")
-        return total / len(exits) + BALANCE * _uneven(student)
+            total = total + divergence(logits, soft)
+        return total / len(exits) + BALANCE * unevenness(student)
 
-    _learn(
-        student,
-        train,
-        schedule,
-        loss,
-        report,
-        "student",
-        state,
-        {"experts": chance, "words": words},
-    )
+    groups, drawn = _groups(student, schedule), {"experts": chance, "words": words}
+    learn(student, groups, train, schedule, _quick(loss), _pace, report, "student", state, drawn)
 
 
-def _uneven(student: SparseEncoderForSequenceClassification) -> Tensor:
-    """Return how uneven the routers' load was in the last step; 1 is even."""
-    routers = [block.feed_forward.router for block in student.blocks]
-    loads = [router.load for router in routers if router is not None and router.load is not None]
-    return torch.stack(loads).mean()
+def _quick(loss_of: Callable[[Batch], Tensor]) -> LossOf:
+    """Return a loss for the loop, computed in what is quick on texts."""
 
+    def loss(batch: Batch, _epoch: int) -> Tensor:
+        # The fused attention's way back is slow on short texts.
+        with (
+            torch.autocast("cpu", torch.bfloat16, enabled=has_fast_bfloat16()),
+            sdpa_kernel(SDPBackend.MATH),
+        ):
+            return loss_of(batch)
 
-def _learn(  # noqa: PLR0917 - one loop for both
-    model: SparseEncoderForSequenceClassification,
-    train: TokenSet,
-    schedule: Schedule,
-    loss_of: Callable[[Batch], Tensor],
-    report: Report,
-    who: str,
-    state: State,
-    generators: Mapping[str, torch.Generator],
-) -> None:
-    """Run the schedule, from where ``state`` says; ``generators`` are those of ``loss_of``."""
-    torch.manual_seed(schedule.seed)
-    order = torch.Generator().manual_seed(schedule.seed)
-    optimiser = torch.optim.AdamW(_groups(model, schedule), weight_decay=0.01, fused=True)
-    per_epoch = math.ceil(len(train) / schedule.batch_size)
-    steps = schedule.epochs * per_epoch
-    pace = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _pace(step, steps))
-    drawn = {"order": order, **generators}
-    done = state.load(model, optimiser, pace, drawn)
-    model.train()
-    report.begin(who, steps, done * per_epoch)
-    for epoch in range(done + 1, schedule.epochs + 1):
-        began, seen = time.perf_counter(), []
-        for batch in train.batches(schedule.batch_size, chance=order):
-            # The fused attention's way back is slow on short texts.
-            with (
-                torch.autocast("cpu", torch.bfloat16, enabled=has_fast_bfloat16()),
-                sdpa_kernel(SDPBackend.MATH),
-            ):
-                loss = loss_of(batch)
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(model.parameters(), CLIP)
-            optimiser.step()
-            pace.step()
-            seen.append(loss.item())
-            report.step()
-        took = time.perf_counter() - began
-        mean = sum(seen) / len(seen)
-        state.save(epoch, model, optimiser, pace, drawn)
-        report(f"{who}: epoch {epoch}/{schedule.epochs}, loss {mean:.4f}, {took:.0f} s")
-    report.end()
-    model.eval()
+    return loss
 
 
 def _pace(step: int, steps: int) -> float:
@@ -182,7 +115,7 @@ def _pace(step: int, steps: int) -> float:
     return (step + 1) / warm if step < warm else max(0.0, (steps - step) / (steps - warm + 1))
 
 
-def _groups(model: nn.Module, schedule: Schedule) -> list[dict[str, object]]:
+def _groups(model: nn.Module, schedule: Schedule) -> list[dict[str, Any]]:
     """Sort parameters by how far they have to go; frozen ones stay where they are."""
     fresh: list[nn.Parameter] = []
     known: list[nn.Parameter] = []

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from inference.model import (
     SparseEncoderConfig,
-    SparseEncoderForImageClassification,
     SparseEncoderForSequenceClassification,
+    network_class,
 )
 from inference.processor import processor_name
 from inference.training.data import LabelledSet
@@ -58,12 +58,7 @@ class Rung:
 def load_model(directory: Path) -> SparseEncoderForSequenceClassification:
     """Load a checkpoint of either modality as it lies on disk."""
     config = SparseEncoderConfig.from_pretrained(directory)
-    kind = (
-        SparseEncoderForImageClassification
-        if config.modality == "image"
-        else SparseEncoderForSequenceClassification
-    )
-    model: SparseEncoderForSequenceClassification = kind.from_pretrained(directory)
+    model = network_class(config).from_pretrained(directory)
     return model.eval()  # type: ignore[no-any-return]
 
 

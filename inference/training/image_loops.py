@@ -1,8 +1,6 @@
 """The two training loops for images: fine-tune the dense teacher, distil the sparse student."""
 
 import math
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,53 +13,36 @@ from inference.model import SparseEncoderForImageClassification
 from inference.training.data import Batch
 from inference.training.image_teacher import ImageTeacher
 from inference.training.images import ImageSet
+from inference.training.learning import (
+    BALANCE,
+    SMOOTHING,
+    LossOf,
+    Schedule,
+    divergence,
+    draw_experts,
+    learn,
+    softened,
+    unevenness,
+)
 from inference.training.progress import Report
 from inference.training.resume import State
 from inference.training.views import Mix, Views
 
-SMOOTHING = 0.05
-"""Label smoothing of the teacher."""
 SMALL_SHARE = 0.6
 """Share of the teacher's epochs that run on smaller images, which cost half."""
 SMALLER = 0.72
 """Their side, as a share of the full one ("progressive learning": Tan and Le, EfficientNetV2)."""
 TINY = 128 * 128
 """Images of up to so many pixels are never shown smaller."""
-SOFTENING = 2.0
-"""Temperature at which the student learns the teacher's probabilities."""
 LABELS_WEIGHT = 0.25
 """Weight of the labels in the student's loss; the teacher's probabilities have the rest."""
-BALANCE = 0.01
-"""Weight of the routers' load balance in the student's loss."""
-FEWER_EXPERTS = 0.25
-"""Share of a student's steps that run with fewer experts, so that lower efforts stay good."""
 MIXED = 0.5
 """Share of a student's steps on pairs of images laid over each other, which show it more of what
 the teacher thinks ("mixup": Zhang et al., 2018)."""
 MIXED_UNTIL = 0.7
 """Share of the epochs after which there are no more of these, so that norms fit whole images."""
 WARM_UP = 0.08
-CLIP = 1.0
 DECAY = 0.05
-
-
-@dataclass(frozen=True)
-class ImageSchedule:
-    """How long and how fast to learn.
-
-    Attributes:
-        epochs: Times through the data.
-        rate: Peak learning rate of pretrained convolutions.
-        fresh_rate: Peak learning rate of what begins from nothing.
-        batch_size: Images per step.
-        seed: Orders the data, the views and the dropout.
-    """
-
-    epochs: int
-    rate: float
-    fresh_rate: float
-    batch_size: int
-    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -80,7 +61,7 @@ class Normal:
 def fine_tune_images(
     teacher: ImageTeacher,
     train: ImageSet,
-    schedule: ImageSchedule,
+    schedule: Schedule,
     report: Report,
     *,
     normal: Normal,
@@ -100,7 +81,8 @@ def fine_tune_images(
         return F.cross_entropy(logits, batch.targets, label_smoothing=SMOOTHING)
 
     groups = _groups(teacher, schedule, fresh=("classify.",))
-    _learn(teacher, groups, train, schedule, loss, report, "teacher", state, chance)
+    of, drawn = _of_several(loss), {"views": chance}
+    learn(teacher, groups, train, schedule, of, _pace, report, "teacher", state, drawn)
 
 
 def distil_images(  # noqa: PLR0917 - what learns, from whom, on what, how long
@@ -108,7 +90,7 @@ def distil_images(  # noqa: PLR0917 - what learns, from whom, on what, how long
     teacher: ImageTeacher,
     train: ImageSet,
     teachers: ImageSet,
-    schedule: ImageSchedule,
+    schedule: Schedule,
     report: Report,
     *,
     normal: Normal,
@@ -146,31 +128,31 @@ def distil_images(  # noqa: PLR0917 - what learns, from whom, on what, how long
 
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=has_fast_bfloat16()):
             taught = teacher(normal(show(teachers.pixels[batch.index]))).float()
-        soft = (taught / SOFTENING).softmax(dim=1)
-        fewer = torch.rand((), generator=chance) < FEWER_EXPERTS
-        exits = student(
-            show(batch.input_ids),
-            batch.layout,
-            experts_per_token=max(1, most - 1) if fewer else most,
-        ).exits  # [N, B, C]
+        soft, experts = softened(taught), draw_experts(most, chance)
+        shown = show(batch.input_ids)
+        exits = student(shown, batch.layout, experts_per_token=experts).exits  # [N, B, C]
         total = torch.zeros(())
         weight = 0.0 if mix else LABELS_WEIGHT  # two images mixed have no one label
         for logits in exits:
-            ours = (logits / SOFTENING).log_softmax(dim=1)
-            like = F.kl_div(ours, soft, reduction="batchmean") * SOFTENING**2
             true = F.cross_entropy(logits, batch.targets)
-            total = total + weight * true + (1 - weight) * like
-        routers = [block.feed_forward.router for block in student.blocks]
-        loads = [each.load for each in routers if each is not None and each.load is not None]
-        return total / len(exits) + BALANCE * torch.stack(loads).mean()
+            total = total + weight * true + (1 - weight) * divergence(logits, soft)
+        return total / len(exits) + BALANCE * unevenness(student)
 
     groups = _groups(student, schedule, fresh=("blocks.", "exits.", "embedding.p"))
-    _learn(student, groups, train, schedule, loss, report, "student", state, chance)
+    of, drawn = _of_several(loss), {"views": chance}
+    learn(student, groups, train, schedule, of, _pace, report, "student", state, drawn)
 
 
-def _groups(
-    model: nn.Module, schedule: ImageSchedule, fresh: tuple[str, ...]
-) -> list[dict[str, Any]]:
+def _of_several(loss_of: LossOf) -> LossOf:
+    """Return a loss that leaves batches of one image out: a batch norm needs more."""
+
+    def loss(batch: Batch, epoch: int) -> Tensor | None:
+        return loss_of(batch, epoch) if len(batch.targets) > 1 else None
+
+    return loss
+
+
+def _groups(model: nn.Module, schedule: Schedule, fresh: tuple[str, ...]) -> list[dict[str, Any]]:
     """Sort parameters by how far they have to go; biases and norms do not decay."""
     sorted_out: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, weight in model.named_parameters():
@@ -184,48 +166,6 @@ def _groups(
         }
         for (is_fresh, decays), weights in sorted_out.items()
     ]
-
-
-def _learn(  # noqa: PLR0917 - one loop for both
-    model: nn.Module,
-    groups: list[dict[str, Any]],
-    train: ImageSet,
-    schedule: ImageSchedule,
-    loss_of: Callable[[Batch, int], Tensor],
-    report: Report,
-    who: str,
-    state: State,
-    chance: torch.Generator,
-) -> None:
-    """Run the schedule, from where ``state`` says; ``chance`` is what ``loss_of`` draws from."""
-    torch.manual_seed(schedule.seed)
-    order = torch.Generator().manual_seed(schedule.seed)
-    optimiser = torch.optim.AdamW(groups, fused=True)
-    per_epoch = math.ceil(len(train) / schedule.batch_size)
-    steps = schedule.epochs * per_epoch
-    pace = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _pace(step, steps))
-    drawn = {"order": order, "views": chance}
-    done = state.load(model, optimiser, pace, drawn)
-    report.begin(who, steps, done * per_epoch)
-    model.train()
-    for epoch in range(done, schedule.epochs):
-        began, seen = time.perf_counter(), []
-        for batch in train.batches(schedule.batch_size, chance=order):
-            report.step()
-            if len(batch.targets) == 1:  # a batch norm needs more
-                continue
-            loss = loss_of(batch, epoch)
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(model.parameters(), CLIP)
-            optimiser.step()
-            pace.step()
-            seen.append(loss.item())
-        mean, took = sum(seen) / max(1, len(seen)), time.perf_counter() - began
-        state.save(epoch + 1, model, optimiser, pace, drawn)
-        report(f"{who}: epoch {epoch + 1}/{schedule.epochs}, loss {mean:.4f}, {took:.0f} s")
-    report.end()
-    model.eval()
 
 
 def _pace(step: int, steps: int) -> float:

@@ -1,16 +1,13 @@
 """The parts of a labelled image set: to learn from, to calibrate on, to test on."""
 
 import hashlib
-import random
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from inference.training.data import LEAST_PER_LABEL, hold_out
 from inference.training.images import LabelledImage
 from schemas.errors import ConfigurationError
-
-LEAST_PER_LABEL = 4
-"""Fewer images of a label cannot be split into one part to learn from and one to calibrate on."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +54,7 @@ def sort_images(
     )
     labels = _check_labels(train, [*held_out, *test])
     if not test:
-        train, test = hold_out_images(train, test_share, seed)
+        train, test = hold_out(train, test_share, seed)
         notes.append(f"no test images are named: {len(test)} were split off, label by label")
     tested = {digest_of_image(each) for each in test}
     apart = [each for each in train if digest_of_image(each) not in tested]
@@ -67,27 +64,8 @@ def sort_images(
         )
         _check_labels(apart, test)
     if not held_out:
-        apart, held_out = hold_out_images(apart, held_out_share, seed)
+        apart, held_out = hold_out(apart, held_out_share, seed)
     return ImageParts(apart, held_out, test, labels, notes)
-
-
-def hold_out_images(
-    images: Sequence[LabelledImage], share: float, seed: int
-) -> tuple[list[LabelledImage], list[LabelledImage]]:
-    """Split images into a part to keep and a held-out part, label by label."""
-    by_label: dict[str, list[LabelledImage]] = defaultdict(list)
-    for each in images:
-        by_label[each.label].append(each)
-    chance = random.Random(seed)  # noqa: S311 - reproducible, not secret
-    kept: list[LabelledImage] = []
-    held: list[LabelledImage] = []
-    for label in sorted(by_label):
-        group = by_label[label]
-        chance.shuffle(group)
-        cut = max(1, round(len(group) * share))
-        held += group[:cut]
-        kept += group[cut:]
-    return kept, held
 
 
 def _check_labels(

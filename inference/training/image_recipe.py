@@ -8,10 +8,9 @@ import torch
 from inference.model import SparseEncoderConfig, SparseEncoderForImageClassification
 from inference.pixels import PixelFormat
 from inference.stem import fold_norms
-from inference.storage import rounded
+from inference.storage import round_weights
 from inference.training.calibrate import calibrate
 from inference.training.image_loops import (
-    ImageSchedule,
     Normal,
     distil_images,
     fine_tune_images,
@@ -36,12 +35,12 @@ from inference.training.images import (
     read_images,
     usual_size,
 )
+from inference.training.learning import Schedule
 from inference.training.made import Made, Teacher
 from inference.training.progress import Report
 from inference.training.settings import TrainingSettings
 from inference.training.views import Views
 from inference.training.workspace import Workspace, digest_of
-from inference.weights import bits_of
 
 STORAGE_BITS = {"attention": 8, "experts": 8}
 TEACHER_VIEWS, TEACHER_EPOCHS = 12_000, (10, 40)
@@ -204,7 +203,7 @@ def train_teacher(  # noqa: PLR0917 - what is learned, from what, where it is ke
     normal = normal_of(train)
     torch.manual_seed(recipe.seed)
     teacher = load_image_teacher(form.channels, len(parts.labels))
-    schedule = ImageSchedule(
+    schedule = Schedule(
         epochs=recipe.teacher_epochs or _epochs(len(train), TEACHER_VIEWS, TEACHER_EPOCHS),
         rate=recipe.teacher_rate,
         fresh_rate=5 * recipe.teacher_rate,
@@ -248,7 +247,7 @@ def train_student(
     student = student_from_teacher(teaching.teacher, config)
     student.config.storage_bits = dict(STORAGE_BITS)
     count = len(teaching.train)
-    schedule = ImageSchedule(
+    schedule = Schedule(
         epochs=recipe.epochs or _epochs(count, STUDENT_VIEWS, STUDENT_EPOCHS),
         rate=0.3 * recipe.rate,
         fresh_rate=recipe.rate,
@@ -267,7 +266,7 @@ def train_student(
         state=work.state("student"),
     )
     fold_norms(student)
-    _round_weights(student)
+    round_weights(student, student.config.storage_bits)
     return student
 
 
@@ -300,12 +299,3 @@ def _epochs(images: int, sees: int, bounds: tuple[int, int]) -> int:
 
 def _batch_size(images: int) -> int:
     return 32 if images <= FEW else 64
-
-
-@torch.no_grad()
-def _round_weights(student: SparseEncoderForImageClassification) -> None:
-    """Give weights the values that they will have once stored; figures then hold for these."""
-    for name, weight in student.named_parameters():
-        bits = bits_of(name, student.config.storage_bits)
-        if bits:
-            weight.copy_(rounded(weight, bits))

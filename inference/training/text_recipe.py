@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 import torch
 
 from inference.model import SparseEncoderConfig, SparseEncoderForSequenceClassification
-from inference.storage import rounded
+from inference.storage import round_weights
 from inference.text import TextEncoder
 from inference.training.augment import Corruptor
 from inference.training.calibrate import calibrate
 from inference.training.data import Example, TokenSet
-from inference.training.distil import Schedule, distil, fine_tune
+from inference.training.distil import distil, fine_tune
 from inference.training.evaluate import all_exits
+from inference.training.learning import Schedule
 from inference.training.made import Made, Teacher
 from inference.training.parts import Parts, Source, read_parts
 from inference.training.progress import Report
@@ -29,7 +30,6 @@ from inference.training.teacher import (
 )
 from inference.training.vocabulary import prune
 from inference.training.workspace import Workspace, digest_of
-from inference.weights import bits_of
 
 STORAGE_BITS = {"embedding": 4, "attention": 8, "experts": 4, "exits": 8}
 ROUND = 20_000
@@ -96,7 +96,7 @@ def make_text_model(settings: TrainingSettings, report: Report) -> tuple[Made, W
     fine_tune(teacher, some, schedule, report, state=work.state("teacher"))
     corruptor = Corruptor(sets.train, encoder.mask)
     student = _student(recipe, teacher, shape, sets, corruptor, work, report)
-    _round_weights(student)
+    round_weights(student, student.config.storage_bits)
     calibrate(
         student,
         sets.held_out,
@@ -225,12 +225,3 @@ def _tokenise(examples: Sequence[Example], encoder: TextEncoder, labels: Sequenc
     number = {label: place for place, label in enumerate(labels)}
     targets = torch.tensor([number[example.label] for example in examples])
     return TokenSet(encoder.encode([example.text for example in examples]), targets)
-
-
-@torch.no_grad()
-def _round_weights(model: SparseEncoderForSequenceClassification) -> None:
-    """Give weights the values that they will have once stored; figures then hold for these."""
-    for name, weight in model.named_parameters():
-        bits = bits_of(name, model.config.storage_bits)
-        if bits and not name.startswith("embedding.tokens"):  # that one is rounded since the start
-            weight.copy_(rounded(weight, bits))

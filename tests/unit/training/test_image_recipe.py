@@ -10,11 +10,12 @@ import torch
 
 from inference.checkpoint import load_engine
 from inference.image_engine import ImageEngine
-from inference.training.image_loops import ImageSchedule, Normal, fine_tune_images
+from inference.training.image_loops import Normal, fine_tune_images
 from inference.training.image_recipe import affordable_layers
 from inference.training.image_student import image_student_config, student_from_teacher
 from inference.training.image_teacher import load_image_teacher
 from inference.training.images import ImageSet
+from inference.training.learning import Schedule
 from inference.training.recipe import train
 from inference.training.resume import State
 from inference.training.settings import TrainingSettings
@@ -112,7 +113,7 @@ def test_a_stopped_run_ends_as_if_it_had_not_been(tmp_path: Path):
     chance = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, (24, 1, 32, 32), generator=chance, dtype=torch.uint8)
     images = ImageSet(pixels, torch.arange(24) % 3)
-    schedule = ImageSchedule(epochs=3, rate=1e-3, fresh_rate=1e-3, batch_size=8)
+    schedule = Schedule(epochs=3, rate=1e-3, fresh_rate=1e-3, batch_size=8)
 
     class Stopped(Exception):  # noqa: N818 - as a signal would
         pass

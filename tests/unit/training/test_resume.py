@@ -7,7 +7,8 @@ import torch
 
 from inference.training.augment import Corruptor
 from inference.training.data import TokenSet
-from inference.training.distil import Schedule, distil
+from inference.training.distil import distil
+from inference.training.learning import Schedule
 from inference.training.progress import Lines
 from inference.training.resume import State, Store
 from schemas.errors import ConfigurationError
