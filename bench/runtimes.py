@@ -186,7 +186,7 @@ def _events(work: Work) -> list[Any]:
 
 
 def _path_of(engine: Any) -> str:
-    from inference.native.library import instruction_sets  # noqa: PLC0415 - as above
+    from inference.native.binding import instruction_sets  # noqa: PLC0415 - as above
 
     path = getattr(engine, "path", "")
     return f"native {path}" if path in instruction_sets() else path

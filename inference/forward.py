@@ -13,8 +13,8 @@ from inference.device import has_fast_bfloat16
 from inference.float8 import AT_ONCE, rounded_to_float8, tell_float8
 from inference.kernels import Layout
 from inference.model import SparseEncoderForSequenceClassification, TextEmbedding
+from inference.native.binding import Format, is_fast
 from inference.native.encoder import NativeEncoder, NotFiniteError
-from inference.native.library import Format, is_fast
 from inference.native.quantised import quantise_network
 from inference.precision import Precision, parse_precision
 from inference.serving import NATIVE, TORCH, Forward, runs_natively
@@ -114,7 +114,7 @@ def forward_of(
         precision: A name of ``inference.precision.Precision``; ``None`` for the quickest of this
             processor, and for ``bf16`` on a GPU.
         threads: Threads that a batch is split over.
-        isa: An instruction set of ``inference.native.library.instruction_sets``, or ``torch``;
+        isa: An instruction set of ``inference.native.binding.instruction_sets``, or ``torch``;
             ``None`` for the best.
         device: Where to run; ``isa`` is of a CPU.
 

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.engine import EffortLevel, Prediction
+from inference.native.binding import Format, instruction_sets, is_fast
 from inference.native.encoder import NativeEncoder, NotFiniteError, is_supported
-from inference.native.library import Format, instruction_sets, is_fast
 from inference.precision import Precision, parse_precision
 from inference.shape import EncoderShape
 from schemas.errors import EngineError

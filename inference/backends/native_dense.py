@@ -14,8 +14,9 @@ from inference.backends.linear import input_peaks, layer_products, stretch_of
 from inference.bert import as_single_experts
 from inference.kernels import Layout
 from inference.model import SparseEncoderConfig, SparseEncoderForSequenceClassification
-from inference.native.encoder import NativeEncoder, Stretch, is_supported
-from inference.native.library import Format, instruction_sets, is_fast
+from inference.native.binding import Format, instruction_sets, is_fast
+from inference.native.encoder import NativeEncoder, is_supported
+from inference.native.laid_out import Stretch
 from inference.precision import Precision
 
 PORTABLE = "portable"

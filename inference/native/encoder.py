@@ -5,9 +5,9 @@ not held up by it.
 """
 
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from ctypes import byref, c_void_p
+from ctypes import byref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,18 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.log import Log
-from inference.native.library import (
+from inference.native.binding import (
     STAGES,
     Batch,
     Format,
-    Matrix,
-    Shape,
-    Vector,
     can,
     instruction_sets,
-    library,
+    shared_library,
 )
-from inference.native.rounding import quantise_channels, rounded_to_bfloat16
+from inference.native.laid_out import NativeModel, Stretch, Weights
 from inference.shape import EncoderShape
 from schemas.errors import ConfigurationError, EngineError
 
@@ -43,9 +40,6 @@ MOST_HEAD = 256
 MOST_EXPERTS = 256
 NEVER = 2.0
 """A confidence that no exit reaches."""
-WHOLE = {Matrix.ROUTER, Matrix.EXIT}
-"""Matrices that stay in float32 in every format."""
-ATTENTION = {Matrix.QKV, Matrix.OUT}
 FAILURES = {
     -1: "out of memory",
     -2: "a token id is not in the vocabulary",
@@ -53,12 +47,6 @@ FAILURES = {
     -4: "an event's scores are not numbers",
 }
 NOT_FINITE = -4
-
-
-Weights = Mapping[str, NDArray[Any]]
-"""Arrays by the names that a network's parameters have."""
-Stretch = Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]]
-"""Per layer, [D] of attention's first products and [D] of the feed-forward ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,32 +86,18 @@ class NativeEncoder:
     Not for several callers at once: each thread of its own has one scratch memory.
     """
 
-    def __init__(
-        self,
-        config: EncoderShape,
-        isa: str,
-        number_format: Format,
-        attention_format: Format,
-        stretch: Stretch | None,
-    ) -> None:
+    def __init__(self, config: EncoderShape, isa: str, model: NativeModel, threads: int) -> None:
         self.isa = self.path = isa
-        self.format = number_format
-        self.attention_format = attention_format
-        self._stretch = stretch
+        self.format = model.format
+        self.attention_format = model.attention_format
         self.classes = len(config.labels)
         self._layers = config.num_hidden_layers
         self._width = config.hidden_size
-        self._kept: list[NDArray[Any]] = []
-        kernels: Any = library()
-        self._kernels = kernels
-        shape = _shape_of(config)
-        self._model = self._kernels.headrace_new_model(byref(shape), isa.encode(), number_format)
-        if not self._model:
-            raise EngineError(f"no memory for a model of {config.num_hidden_layers} layers")
-        weakref.finalize(self, self._kernels.headrace_free_model, self._model)
-        self._kernels.headrace_set_attention_format(self._model, attention_format)
+        self._kernels: Any = shared_library()
+        self._model = model
         self._spaces: list[int] = []
         self._pool: ThreadPoolExecutor | None = None
+        self._start(threads)
 
     @classmethod
     def build(
@@ -171,7 +145,7 @@ class NativeEncoder:
                 where they lie.
             precision: ``fp32``, ``bf16`` or ``int8``; see ``inference.precision.Precision``.
             threads: Parts that a batch's events are split into, each run by its own thread.
-            isa: One of ``inference.native.library.instruction_sets``; ``None`` for the best.
+            isa: One of ``inference.native.binding.instruction_sets``; ``None`` for the best.
             attention: Precision of attention's products, where it is another.
             stretch: Per layer, what the weights of each input channel are multiplied with, and the
                 inputs divided by: of attention's first products, [D], and of the feed-forward
@@ -187,15 +161,15 @@ class NativeEncoder:
                 f"native kernels are missing or need a width in {WIDTH_UNIT}s and heads in "
                 f"{HEAD_UNIT}s; run the model in torch"
             )
-        formats = [_format_of(each) for each in (precision, attention or precision)]
+        formats = _format_of(precision), _format_of(attention or precision)
         able = [each for each in instruction_sets() if all(can(one, each) for one in formats)]
         if isa not in {None, *able}:
             raise ConfigurationError(
                 f"isa is {isa!r}; for {precision} this processor has {', '.join(able)}"
             )
-        encoder = cls(config, isa or able[0], formats[0], formats[1], stretch)
-        encoder._fill(config, weights)
-        encoder._start(threads)
+        isa = isa or able[0]
+        model = NativeModel(config, weights, isa, *formats, stretch=stretch)
+        encoder = cls(config, isa, model, threads)
         log.info(
             "native_encoder",
             isa=encoder.isa,
@@ -278,7 +252,7 @@ class NativeEncoder:
                 first=None if first is None else first[events].ctypes.data,
                 left_after=layers[events].ctypes.data,
             )
-            status: int = self._kernels.headrace_run(self._model, space, byref(batch))
+            status: int = self._kernels.headrace_run(self._model.address, space, byref(batch))
             return status
 
         if self._pool is None or len(parts) == 1:
@@ -344,138 +318,10 @@ class NativeEncoder:
             self._pool = ThreadPoolExecutor(threads, thread_name_prefix="native-encoder")
             weakref.finalize(self, self._pool.shutdown, wait=False)
 
-    def _fill(self, config: EncoderShape, weights: Weights) -> None:
-        if config.modality == "text":
-            # The tables are not copied: the kernels read them where they lie.
-            tables = [
-                _floats(weights["embedding.tokens.weight"]),
-                _floats(weights["embedding.positions.weight"]),
-                _finite(weights["embedding.norm.weight"], "embedding.norm"),
-                _finite(weights["embedding.norm.bias"], "embedding.norm"),
-            ]
-            self._kept += tables
-            self._need(self._kernels.headrace_set_embedding(self._model, *map(_address, tables)))
-        for number, temperature in enumerate(config.exit_temperatures or ()):
-            self._fill_layer(number, weights)
-            leave = f"exits.{number}.classify"
-            self._set(number, Matrix.EXIT, weights[f"{leave}.weight"], weights[f"{leave}.bias"])
-            self._kernels.headrace_set_temperature(self._model, number, temperature)
-
-    def _fill_layer(self, number: int, weights: Weights) -> None:
-        def its(name: str) -> NDArray[Any]:
-            return weights[f"blocks.{number}.{name}"]
-
-        into_qkv, into_up = self._stretch[number] if self._stretch else (None, None)
-        qkv = _stretched(its("attention.qkv.weight"), into_qkv)
-        self._set(number, Matrix.QKV, qkv, its("attention.qkv.bias"))
-        self._set(number, Matrix.OUT, its("attention.out.weight"), its("attention.out.bias"))
-        score = "feed_forward.router.score"
-        if f"blocks.{number}.{score}.weight" in weights:
-            self._set(number, Matrix.ROUTER, its(f"{score}.weight"), its(f"{score}.bias"))
-        ups, biases, downs = (
-            its(f"feed_forward.experts.{name}") for name in ("up", "up_bias", "down")
-        )
-        for expert, (up, bias, down) in enumerate(zip(ups, biases, downs, strict=True)):
-            self._set(number, Matrix.UP, _stretched(up.T, into_up), bias, expert)
-            self._set(number, Matrix.DOWN, down.T, None, expert)
-        shared = "feed_forward.shared"
-        if f"blocks.{number}.{shared}.up" in weights:
-            shared_up = _stretched(its(f"{shared}.up").T, into_up)
-            self._set(number, Matrix.SHARED_UP, shared_up, its(f"{shared}.up_bias"))
-            self._set(number, Matrix.SHARED_DOWN, its(f"{shared}.down").T, None)
-        if into_qkv is not None and into_up is not None:
-            self._set_vector(number, Vector.QKV_SHRINK, 1 / into_qkv)
-            self._set_vector(number, Vector.UP_SHRINK, 1 / into_up)
-        for vector, name in (
-            (Vector.ATTENTION_GAIN, "attention_norm.weight"),
-            (Vector.ATTENTION_SHIFT, "attention_norm.bias"),
-            (Vector.OUTPUT_GAIN, "feed_forward_norm.weight"),
-            (Vector.OUTPUT_SHIFT, "feed_forward_norm.bias"),
-            (Vector.DOWN_BIAS, "feed_forward.experts.down_bias"),
-        ):
-            self._set_vector(number, vector, its(name))
-
-    def _set_vector(self, layer: int, vector: Vector, values: NDArray[Any]) -> None:
-        data = _finite(values, f"layer {layer} {vector.name.lower()}")
-        self._need(self._kernels.headrace_set_vector(self._model, layer, vector, _address(data)))
-
-    def _set(
-        self,
-        layer: int,
-        part: Matrix,
-        weight: NDArray[Any],
-        bias: NDArray[Any] | None,
-        expert: int = 0,
-    ) -> None:
-        """Hand a matrix over, [N, K], rounded to the format."""
-        name = f"layer {layer} {part.name.lower()}"
-        values: NDArray[Any] = _finite(weight, name)
-        scale = None
-        chosen = self.attention_format if part in ATTENTION else self.format
-        if part not in WHOLE and chosen is Format.BF16:
-            values = _finite(rounded_to_bfloat16(values), name)
-        elif part not in WHOLE and chosen is Format.INT8:
-            values, scale = quantise_channels(values)
-        added = None if bias is None else _finite(bias, name)
-        outputs, inputs = weight.shape
-        self._need(
-            self._kernels.headrace_set_matrix(
-                self._model,
-                layer,
-                part,
-                expert,
-                outputs,
-                inputs,
-                _address(values),
-                _address(scale),
-                _address(added),
-            )
-        )
-
-    def _need(self, done: int) -> None:
-        if not done:
-            raise EngineError("no memory for the model's weights")
-
-
-def _shape_of(config: EncoderShape) -> Shape:
-    window = config.attention_window
-    is_text = config.modality == "text"
-    return Shape(
-        layers=config.num_hidden_layers,
-        width=config.hidden_size,
-        heads=config.num_attention_heads,
-        experts=config.num_experts,
-        expert_size=config.expert_size,
-        shared_size=config.shared_expert_size,
-        classes=len(config.labels),
-        window=-1 if window is None else window,
-        vocabulary=config.vocab_size if is_text else 0,
-        positions=config.max_position_embeddings,
-        epsilon=config.layer_norm_eps,
-    )
-
 
 def _rows(values: "Tensor") -> NDArray[np.float32]:
     """Return a tensor as an array of float32, without copying where it already is."""
     array: NDArray[np.float32] = values.detach().float().cpu().numpy()
-    return array
-
-
-def _floats(values: NDArray[Any]) -> NDArray[np.float32]:
-    """Return an array as float32 in rows, without copying where it already is."""
-    return np.ascontiguousarray(values, np.float32)
-
-
-def _finite(values: NDArray[Any], name: str) -> NDArray[np.float32]:
-    """Return an array as :func:`_floats` does.
-
-    Raises:
-        EngineError: It holds what is no number. (What an embedding holds is seen in the scores of
-            the events that use it.)
-    """
-    array = _floats(values)
-    if not np.isfinite(array).all():
-        raise EngineError(f"{name} holds weights that are not finite; train or fetch it again")
     return array
 
 
@@ -484,11 +330,3 @@ def _format_of(precision: str) -> Format:
         known = ", ".join(each.name.lower() for each in Format)
         raise ConfigurationError(f"precision is {precision!r}; native kernels have {known}")
     return Format[precision.upper()]
-
-
-def _stretched(weight: NDArray[Any], stretch: NDArray[np.float32] | None) -> NDArray[Any]:
-    return weight if stretch is None else weight * stretch
-
-
-def _address(array: NDArray[Any] | None) -> c_void_p | None:
-    return None if array is None else c_void_p(array.ctypes.data)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from inference.native.binding import Format, can, instruction_sets
 from inference.native.encoder import NativeEncoder
-from inference.native.library import Format, can, instruction_sets
 from tests.fakes.small_model import PIECES, small_network
 
 pytestmark = pytest.mark.skipif(

@@ -14,8 +14,8 @@ from inference.backends.source import read_source
 from inference.float8 import rounded_to_float8, to_float8, widened
 from inference.forward import forward_of
 from inference.kernels import Layout
+from inference.native.binding import instruction_sets
 from inference.native.encoder import NativeEncoder
-from inference.native.library import instruction_sets
 from inference.precision import Precision
 from inference.serving import TORCH
 from schemas.errors import ConfigurationError

@@ -14,9 +14,9 @@ from structlog.testing import capture_logs
 from inference.forward import TorchForward, forward_of, quickest_precision
 from inference.kernels import Layout
 from inference.model import SparseEncoderForSequenceClassification
-from inference.native import library as native
+from inference.native import binding as native
+from inference.native.binding import Format, instruction_sets, product
 from inference.native.encoder import NativeEncoder, NotFiniteError, is_supported
-from inference.native.library import Format, instruction_sets, product
 from inference.native.quantised import quantise_channels, quantise_tokens
 from inference.precision import Precision
 from schemas.errors import ConfigurationError, EngineError
@@ -268,7 +268,7 @@ def test_what_the_kernels_lack_is_refused():
 def without_kernels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Let the kernels be looked for in an empty directory."""
     monkeypatch.setattr(native, "DIRECTORY", tmp_path)
-    caches = (native.library, native.instruction_sets)
+    caches = (native.shared_library, native.instruction_sets)
     for each in caches:
         each.cache_clear()
     yield tmp_path
@@ -291,7 +291,7 @@ def test_a_library_that_is_none_is_left_alone(without_kernels: Path):
     """Damaged, or built from other sources: a worker starts all the same."""
     (without_kernels / "_kernels.so").write_bytes(b"no library")
     with capture_logs() as logs:
-        assert native.library() is None
+        assert native.shared_library() is None
     assert [each["event"] for each in logs] == ["native_kernels_unusable", "native_kernels_missing"]
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inference.native import library as native
+from inference.native import binding as native
+from inference.native.binding import Format, instruction_sets, product
 from inference.native.encoder import NativeEncoder
-from inference.native.library import Format, instruction_sets, product
 from tests.fakes.small_model import drawn_ids, small_network
 
 SOURCES = Path(native.__file__).parent / "src"
@@ -36,7 +36,7 @@ def emulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     sources = sorted(map(str, SOURCES.glob("*.c")))
     output = ["-o", str(folder / "_kernels.so"), "-lm"]
     subprocess.run([*command, "-DHEADRACE_EMULATE_TILES", *sources, *output], check=True)
-    caches = (native.library, native.instruction_sets)
+    caches = (native.shared_library, native.instruction_sets)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(native, "DIRECTORY", folder)
         for each in caches:

@@ -14,9 +14,9 @@ import torch
 from inference import weights
 from inference.checkpoint import CHECKPOINTS, load_engine
 from inference.model import SparseEncoderConfig, SparseEncoderForSequenceClassification
-from inference.native import library
+from inference.native import binding
+from inference.native.binding import instruction_sets
 from inference.native.encoder import NativeEncoder
-from inference.native.library import instruction_sets
 from inference.native.rounding import rounded_to_bfloat16
 from inference.precision import Precision
 from inference.serving import NATIVE, PORTABLE, TORCH, native_precision
@@ -175,8 +175,8 @@ def test_without_kernels_a_checkpoint_runs_in_torch(
 ):
     """As where no compiler was found at installation."""
     directory = write_small_checkpoint(tmp_path / "small")
-    monkeypatch.setattr(library, "DIRECTORY", tmp_path)
-    caches = (library.library, library.instruction_sets)
+    monkeypatch.setattr(binding, "DIRECTORY", tmp_path)
+    caches = (binding.shared_library, binding.instruction_sets)
     for each in caches:
         each.cache_clear()
     try:

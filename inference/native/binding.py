@@ -142,7 +142,7 @@ _FUNCTIONS: dict[str, tuple[object, list[object]]] = {
 
 
 @cache
-def library() -> ctypes.CDLL | None:
+def shared_library() -> ctypes.CDLL | None:
     """Return the compiled kernels; ``None``, said once in the log, where there are none."""
     for path in sorted(DIRECTORY.glob("_kernels*.so")):
         try:
@@ -172,7 +172,7 @@ def instruction_sets() -> tuple[str, ...]:
 
     One whose products come out wrong on this machine is left out, with a warning.
     """
-    kernels = library()
+    kernels = shared_library()
     if kernels is None:
         return ()
     names = [name.decode() for nth in range(ISA_COUNT) if (name := kernels.headrace_isa(nth))]
@@ -203,7 +203,7 @@ def product(  # noqa: PLR0917 - the operands of one product
     Raises:
         EngineError: There is no such instruction set, or no memory.
     """
-    kernels = library()
+    kernels = shared_library()
     found = np.empty((len(rows), len(weight)), np.float32)
     seconds = c_double()
     state = -1
@@ -244,13 +244,13 @@ def _multiplies(isa: str) -> bool:
 
 def can(number_format: Format, isa: str) -> bool:
     """Say whether an instruction set has what a format needs on this processor."""
-    kernels = library()
+    kernels = shared_library()
     return kernels is not None and bool(kernels.headrace_can(isa.encode(), number_format))
 
 
 def is_fast(number_format: Format, isa: str | None = None) -> bool:
     """Say whether products in a format are quicker than in float32 on this processor."""
-    kernels = library()
+    kernels = shared_library()
     if kernels is None or (isa is None and not instruction_sets()):
         return False
     chosen = isa or instruction_sets()[0]
