@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from inference.engine import EffortLevel, Encoded, Prediction
 from inference.serving import Forward, classify
 from inference.shape import EncoderShape
-from inference.text import TextEncoder, text_of
+from inference.text import TextEncoder
 from schemas.events import Event, Modality
 from schemas.results import Model
 
@@ -66,8 +66,7 @@ class SparseEngine:
         Raises:
             InvalidEventError: An event is of a modality that this model cannot read.
         """
-        texts = [text_of(event) for event in events]
-        return [Encoded(tokens=len(ids), data=ids) for ids in self._tokenizer.encode(texts)]
+        return self._tokenizer.encode_events(events)
 
     def prepare(self, batch: Sequence[Encoded]) -> PackedBatch:
         """Pack a batch: its token ids one after another."""

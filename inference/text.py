@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
+from inference.engine import Encoded
 from schemas.errors import EngineError, InvalidEventError
 from schemas.events import Event, NewsEvent, TranscriptEvent
 
@@ -47,6 +48,15 @@ class TextEncoder:
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the token ids of each text."""
         return [each.ids for each in self._tokenizer.encode_batch_fast(texts)]
+
+    def encode_events(self, events: Sequence[Event]) -> list[Encoded]:
+        """Tokenise what events say.
+
+        Raises:
+            InvalidEventError: An event is of a modality that says nothing.
+        """
+        texts = [text_of(event) for event in events]
+        return [Encoded(tokens=len(ids), data=ids) for ids in self.encode(texts)]
 
     def save(self, directory: Path) -> None:
         """Write ``tokenizer.json``."""

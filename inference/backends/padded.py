@@ -24,11 +24,9 @@ from inference.backends.source import (
     read_tokenizer,
     weight_files,
 )
-from inference.backends.text_engine import TextIngress
+from inference.backends.text_engine import TorchTextEngine
 from inference.engine import EffortLevel, Encoded, Engine, Prediction
-from inference.text import TextEncoder
 from schemas.errors import ConfigurationError
-from schemas.results import Model
 
 TEXT_SUFFIX = "ForSequenceClassification"
 IMAGE_SUFFIX = "ForImageClassification"
@@ -173,35 +171,14 @@ class Group:
     mask: Tensor
 
 
-class PaddedTextEngine(TextIngress):
-    """Runs a sequence classifier on groups of texts of nearly equal lengths.
+class PaddedTextEngine(TorchTextEngine[nn.Module]):
+    """Runs a sequence classifier on groups of texts of nearly equal lengths."""
 
-    Args:
-        network: In the precision and on the device that it is to run in and on.
-        tokenizer: Its tokenizer.
-        model: How results cite it.
-        labels: Names of its classes.
-        layers: How many it has.
-        device: Where it lies.
-    """
-
-    def __init__(
-        self,
-        network: nn.Module,
-        tokenizer: TextEncoder,
-        model: Model,
-        labels: tuple[str, ...],
-        *,
-        layers: int,
-        device: torch.device,
-    ) -> None:
-        super().__init__(tokenizer, model, labels)
-        self._network = network
-        self._layers = layers
-        self._device = device
-        config: Any = network.config
-        # What reads the last token of a text has to know which are padding, or have none.
-        self._padding: int | None = config.pad_token_id
+    @property
+    def _padding(self) -> int | None:
+        """The id that fills a text up, which what reads the last token of one has to know."""
+        config: Any = self._network.config
+        return config.pad_token_id  # type: ignore[no-any-return]
 
     def prepare(self, batch: Sequence[Encoded]) -> list[Group]:
         """Pad a batch in groups, shortest texts first."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -9,15 +10,15 @@ from torch import Tensor
 from inference.backends.answers import FULL, failures_of, predictions
 from inference.engine import EffortLevel, Encoded, Prediction
 from inference.kernels import Layout
-from inference.text import TextEncoder, text_of
+from inference.text import TextEncoder
 from schemas.events import Event, Modality
 from schemas.results import Model
 
 TEXT = frozenset({Modality.NEWS, Modality.TRANSCRIPT})
 
-
 Classify = Callable[[Tensor, Layout], Tensor]
 """Ids of a packed batch, [T], to logits, [B, C]."""
+Network = TypeVar("Network")
 
 
 class TextIngress:
@@ -38,8 +39,35 @@ class TextIngress:
         Raises:
             InvalidEventError: An event is of a modality that this model cannot read.
         """
-        texts = [text_of(event) for event in events]
-        return [Encoded(tokens=len(ids), data=ids) for ids in self._tokenizer.encode(texts)]
+        return self._tokenizer.encode_events(events)
+
+
+class TorchTextEngine(TextIngress, Generic[Network]):
+    """What engines of a dense network in torch have besides.
+
+    Args:
+        network: In the precision and on the device that it is to run in and on.
+        tokenizer: Its tokenizer.
+        model: How results cite it.
+        labels: Names of its classes.
+        layers: How many it has.
+        device: Where it lies.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        tokenizer: TextEncoder,
+        model: Model,
+        labels: tuple[str, ...],
+        *,
+        layers: int,
+        device: torch.device,
+    ) -> None:
+        super().__init__(tokenizer, model, labels)
+        self._network = network
+        self._layers = layers
+        self._device = device
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,32 +84,8 @@ class Packed:
     places: Tensor
 
 
-class PackedTextEngine(TextIngress):
-    """Runs a dense encoder on packed batches.
-
-    Args:
-        network: In the precision and on the device that it is to run in and on.
-        tokenizer: Its tokenizer.
-        model: How results cite it.
-        labels: Names of its classes.
-        layers: How many it has.
-        device: Where it lies.
-    """
-
-    def __init__(
-        self,
-        network: Classify,
-        tokenizer: TextEncoder,
-        model: Model,
-        labels: tuple[str, ...],
-        *,
-        layers: int,
-        device: torch.device,
-    ) -> None:
-        super().__init__(tokenizer, model, labels)
-        self._network = network
-        self._layers = layers
-        self._device = device
+class PackedTextEngine(TorchTextEngine[Classify]):
+    """Runs a dense encoder on packed batches."""
 
     @property
     def path(self) -> str:

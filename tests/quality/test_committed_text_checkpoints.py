@@ -18,8 +18,6 @@ TESTED_ON = {
     "news-topic": "news/twitter_fin_topic/test.jsonl",
     "transcript-intent": "transcripts/banking77/test.jsonl",
 }
-LOSS = {"news-topic": 0.005, "transcript-intent": 0.012}
-"""Macro-F1 that is lost against the dense teacher, as measured. 0.005 is what is aimed at."""
 SAID = {
     "My card never came out of the cash machine, it just kept it.": "card_swallowed",
     "How do I change the PIN of my card?": "change_pin",
@@ -43,17 +41,6 @@ def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(scope="module")
-def engine(name: str) -> Engine:
-    """Return it as a worker runs it here."""
-    return load_engine(name)
-
-
-def _figures(name: str) -> dict[str, Any]:
-    figures: dict[str, Any] = orjson.loads((CHECKPOINTS / name / "evaluation.json").read_bytes())
-    return figures
-
-
 def _classify(engine: Engine, texts: list[str], effort: str = "full") -> list[Prediction]:
     (level,) = (each for each in engine.efforts if each.name == effort)
     events = [TranscriptEvent(id="t", text=text) for text in texts]
@@ -74,18 +61,6 @@ def test_it_is_small_and_can_run_no_code(name: str):
     assert sum(files.values()) <= 12_000_000
 
 
-def test_its_figures_are_no_worse_than_known(name: str):
-    """Against its own dense teacher, at full effort; work, share and calibration as promised."""
-    figures = _figures(name)
-    full = figures["efforts"]["full"]
-    assert full["macro_f1"] >= figures["teacher"]["macro_f1"] - LOSS[name]
-    assert full["work"] <= 0.2
-    assert full["active_share"] <= 0.2
-    assert full["ece"] <= 0.05
-    work = [each["work"] for each in figures["efforts"].values()]
-    assert work == sorted(work, reverse=True)
-
-
 def test_intents_are_told_apart():
     """In sentences that the model has not seen, of everyday wording."""
     engine = load_engine("transcript-intent")
@@ -103,14 +78,16 @@ def test_scores_do_not_depend_on_the_batch(engine: Engine):
     assert together == backwards == alone
 
 
-def test_its_card_is_true(name: str, engine: Engine, pytestconfig: pytest.Config):
+def test_its_card_is_true(
+    name: str, engine: Engine, figures: dict[str, Any], pytestconfig: pytest.Config
+):
     """Every effort reaches what the card says, in the number format that runs here."""
     folder: Path | None = pytestconfig.getoption("--data")
     if folder is None:
         pytest.skip(f"needs --data DIR with {TESTED_ON[name]}")
     rows = [orjson.loads(line) for line in (folder / TESTED_ON[name]).read_bytes().splitlines()]
     targets = torch.tensor([engine.labels.index(row["label"]) for row in rows])
-    for effort, said in _figures(name)["efforts"].items():
+    for effort, said in figures["efforts"].items():
         found = _classify(engine, [row["text"] for row in rows], effort)
         measured = quality(torch.tensor([each.scores for each in found]), targets)
         assert measured.accuracy == pytest.approx(said["accuracy"], abs=0.004)

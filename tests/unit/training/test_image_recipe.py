@@ -10,6 +10,7 @@ import torch
 
 from inference.checkpoint import load_engine
 from inference.image_engine import ImageEngine
+from inference.model import SparseEncoderConfig
 from inference.training.image_loops import Normal, fine_tune_images
 from inference.training.image_recipe import affordable_layers
 from inference.training.image_student import image_student_config, student_from_teacher
@@ -160,22 +161,27 @@ def test_the_teacher_knows_imagenet():
     assert (ours[0] - ours[1]).abs().max() > 0.1
 
 
-def test_a_student_begins_with_the_teachers_stages():
-    """Its patches are computed from the teacher's own maps."""
-    teacher = load_image_teacher(1, 3).eval()
-    config = image_student_config(
+def _student_config(width: int) -> SparseEncoderConfig:
+    """Return a student of one layer for grey images of 64 by 64."""
+    return image_student_config(
         KINDS,
         size=(64, 64),
         channels=1,
         mean=[0.5],
         std=[0.5],
-        width=32,
+        width=width,
         layers=1,
         experts=2,
         expert_size=16,
         experts_per_token=1,
         stem_stages=3,
     )
+
+
+def test_a_student_begins_with_the_teachers_stages():
+    """Its patches are computed from the teacher's own maps."""
+    teacher = load_image_teacher(1, 3).eval()
+    config = _student_config(width=32)
     student = student_from_teacher(teacher, config).eval()
     pixels = torch.randn(2, 1, 64, 64)
     with torch.inference_mode():
@@ -188,19 +194,7 @@ def test_a_student_begins_with_the_teachers_stages():
 def test_a_width_that_no_heads_fit_is_refused():
     """The engine's kernels take heads of 32."""
     with pytest.raises(ConfigurationError, match="width is 100; it must be a multiple of 32"):
-        image_student_config(
-            KINDS,
-            size=(64, 64),
-            channels=1,
-            mean=[0.5],
-            std=[0.5],
-            width=100,
-            layers=1,
-            experts=2,
-            expert_size=16,
-            experts_per_token=1,
-            stem_stages=3,
-        )
+        _student_config(width=100)
 
 
 def test_layers_are_affordable_once_the_stem_is_paid_for():
