@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from inference.batcher import Batch, Decision
 from inference.cost import CostModel
 from inference.engine import EffortLevel
+from inference.latest import Latest, Superseded
 from inference.queue import DeadlineQueue
 from inference.settings import SchedulerSettings
 from inference.strategies import DYNAMIC_PRIORITY, make_strategy
@@ -58,6 +59,7 @@ class Dispatch:
         strategy: str = DYNAMIC_PRIORITY,
     ) -> None:
         self.queue = DeadlineQueue(settings.max_queue_tokens, settings.priority_weights)
+        self._latest = Latest(self.queue)
         self.cost = cost
         self.settings = settings
         self.flying = 0
@@ -70,14 +72,16 @@ class Dispatch:
         """Whether nothing waits and nothing flies."""
         return not self.queue and not self.flying
 
-    def admit(self, works: Iterable[Work], now: float) -> None:
-        """Queue works."""
-        for work in works:
-            self.queue.push(work, now)
+    def admit(self, works: Iterable[Work], now: float) -> list[Superseded]:
+        """Queue works; return those, of them or of those that waited, that newer ones supersede."""
+        admitted = (self._latest.admit(work, now) for work in works)
+        return [superseded for superseded in admitted if superseded is not None]
 
     def withdraw(self, predicate: Callable[[Work], bool]) -> list[Work]:
         """Remove and return queued works."""
-        return self.queue.withdraw(predicate)
+        withdrawn = self.queue.withdraw(predicate)
+        self._latest.withdrew(withdrawn)
+        return withdrawn
 
     def decide(self, now: float, device_free_at: float) -> Decision:
         """Decide what should happen; what is shed is gone from the queue, a batch is not yet.
@@ -96,12 +100,15 @@ class Dispatch:
             curious=now - self._observed_at > CURIOUS_AFTER_S,
         )
         if decision.shed:
-            self.queue.remove(shed.entry for shed in decision.shed)
+            gone = [shed.entry for shed in decision.shed]
+            self.queue.remove(gone)
+            self._latest.left(gone, ran=False)
         return decision
 
     def launch(self, batch: Batch, now: float, *, started: float | None) -> Flight:
         """Take a batch's works out of the queue: they are going to run."""
         self.queue.take(batch.entries, now, late=batch.late)
+        self._latest.left(batch.entries, ran=True)
         self.flying += 1
         return Flight(self, batch, tuple(entry.work for entry in batch.entries), started)
 

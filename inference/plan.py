@@ -139,6 +139,9 @@ class Plan:
 class Outlook:
     """The queue as it will be when the device is free, seen through the cost curves.
 
+    A work may have taken over a turn whose own time has passed. Its key then says that it is dead,
+    its deadline that it is not: such *overdue* works come first in their line.
+
     Args:
         start: Monotonic seconds at which the next batch can start.
         costs: Cost curve per effort, full effort first.
@@ -158,13 +161,25 @@ class Outlook:
         self._share = queue.share
         self._settings = settings
         self._reserve = settings.publish_reserve_ms / 1e3
-        self._alive = [[self._first_alive(line, 0) for line in self.lines]]
+        self._alive = [[line.before(self._least_key(line, 0)) for line in self.lines]]
+        self._overdue = [
+            self._find_overdue(line, alive)
+            for line, alive in zip(self.lines, self._alive[0], strict=True)
+        ]
+        self._overdue_sequences = {entry.sequence for overdue in self._overdue for entry in overdue}
 
-    def _first_alive(self, line: Line, level: int) -> int:
+    def _least_key(self, line: Line, level: int) -> float:
+        """Return the least key of works that can still meet their deadlines at an effort."""
         cost = self.costs[level if self.allows(line, level) else 0]
         # Keys hold the price of a token at full effort.
         cheaper_s = (self.costs[0].per_token_s - cost.per_token_s) * line.mean_tokens
-        return line.before(self.start + self._reserve + cost.fixed_s + cost.per_event_s - cheaper_s)
+        return self.start + self._reserve + cost.fixed_s + cost.per_event_s - cheaper_s
+
+    def _find_overdue(self, line: Line, alive: int) -> list[Entry]:
+        if not line.inheriting:
+            return []
+        least = self._least_key(line, 0)
+        return [entry for entry in line.entries[:alive] if entry.inherits and entry.due >= least]
 
     def alive(self, level: int) -> list[int]:
         """Return per line the index from which works can still meet their deadlines.
@@ -172,7 +187,9 @@ class Outlook:
         Works that may not be run at the effort have to do it at full effort.
         """
         for following in range(len(self._alive), level + 1):
-            self._alive.append([self._first_alive(line, following) for line in self.lines])
+            self._alive.append(
+                [line.before(self._least_key(line, following)) for line in self.lines]
+            )
         return self._alive[level]
 
     def doubtful(self) -> Iterator[Entry]:
@@ -182,12 +199,12 @@ class Outlook:
         """
         for line, alive in zip(self.lines, self.alive(0), strict=True):
             if alive and line.policy is not OverloadPolicy.LATE:
-                yield from line.entries[:alive]
+                yield from self._without_overdue(line.entries[:alive])
 
     def late(self) -> list[Entry]:
         """Return the works to run although they are late, the latest first; a batch's worth."""
         parts = [
-            line.entries[: min(alive, self._most)]
+            self._without_overdue(line.entries[:alive])[: self._most]
             for line, alive in zip(self.lines, self.alive(0), strict=True)
             if alive and line.policy is OverloadPolicy.LATE
         ]
@@ -196,8 +213,8 @@ class Outlook:
     def tight(self, level: int) -> Plan:
         """Plan around the work with the least slack: right while all can be met."""
         parts = [
-            line.entries[alive : alive + self._most]
-            for line, alive in zip(self.lines, self.alive(level), strict=True)
+            self._waiting(number, alive)
+            for number, (line, alive) in enumerate(zip(self.lines, self.alive(level), strict=True))
             if self.allows(line, level)
         ]
         return self.plan(level).fill(parts[0] if len(parts) == 1 else merge(*parts))
@@ -205,11 +222,13 @@ class Outlook:
     def wide(self, level: int) -> Plan:
         """Plan for throughput: pass over works so tight that they would keep the batch small."""
         least = self.start + self._reserve + self._horizon(level)
-        passed = [
-            max(alive, line.before(least))
-            for line, alive in zip(self.lines, self.alive(level), strict=True)
+        parts = [
+            self._waiting(number, max(alive, line.before(least)), least)
+            if self.allows(line, level)
+            else []
+            for number, (line, alive) in enumerate(zip(self.lines, self.alive(level), strict=True))
         ]
-        return self.plan(level).fill(self._by_weight(level, passed))
+        return self.plan(level).fill(self._by_weight(parts))
 
     def plan(self, level: int) -> Plan:
         """Return an empty plan at an effort."""
@@ -229,8 +248,8 @@ class Outlook:
         """Return the line whose turn it is by weight and age, among those with works in time."""
         able = [
             line
-            for line, alive in zip(self.lines, self.alive(0), strict=True)
-            if alive < len(line.entries)
+            for line, alive, overdue in zip(self.lines, self.alive(0), self._overdue, strict=True)
+            if alive < len(line.entries) or overdue
         ]
         return min(able, key=self._turn, default=None)
 
@@ -248,7 +267,7 @@ class Outlook:
             return Losses(0.0, 0.0)
         batch = min(remaining, self.enough_tokens(self.costs[level]))
         seconds = self._seconds(level, batch) / self._share
-        keys = sorted((entry.key, entry.work.tokens) for entry in plan.entries)
+        keys = sorted((self._key(entry), entry.work.tokens) for entry in plan.entries)
         taken = [0, *accumulate(tokens for _, tokens in keys)]
         losses = []
         for done in range(min(MOST_STEPS, math.ceil(remaining / batch))):
@@ -284,18 +303,54 @@ class Outlook:
     def _tokens_before(self, level: int, key: float) -> float:
         """Estimate the tokens of works in time whose key is smaller."""
         return sum(
-            max(0, (len(line.entries) if math.isinf(key) else line.before(key)) - alive)
+            (
+                max(0, (len(line.entries) if math.isinf(key) else line.before(key)) - alive)
+                + sum(entry.due < key for entry in self._passed(number, alive))
+            )
             * line.mean_tokens
-            for line, alive in zip(self.lines, self.alive(level), strict=True)
+            for number, (line, alive) in enumerate(zip(self.lines, self.alive(level), strict=True))
         )
 
     def _tokens_from(self, level: int, key: float) -> float:
         """Estimate the tokens that may run at an effort and whose key is not smaller."""
         return sum(
-            (len(line.entries) - max(alive, line.before(key))) * line.mean_tokens
-            for line, alive in zip(self.lines, self.alive(level), strict=True)
+            (
+                len(line.entries)
+                - max(alive, line.before(key))
+                + sum(entry.due >= key for entry in self._passed(number, alive))
+            )
+            * line.mean_tokens
+            for number, (line, alive) in enumerate(zip(self.lines, self.alive(level), strict=True))
             if self.allows(line, level)
         )
+
+    def _passed(self, number: int, first: int) -> list[Entry]:
+        """Return a line's overdue works among the entries before an index."""
+        overdue = self._overdue[number]
+        entries = self.lines[number].entries
+        if not overdue or first >= len(entries):
+            return overdue
+        return overdue[: bisect_left(overdue, entries[first])]
+
+    def _waiting(self, number: int, first: int, least: float = -math.inf) -> list[Entry]:
+        """Return a batch's worth of a line from an index on, overdue works before it included.
+
+        Args:
+            number: The line's.
+            first: Index of the first entry that counts by its place.
+            least: The least key by its own deadline that an overdue work must have.
+        """
+        ahead = [entry for entry in self._passed(number, first) if entry.due >= least]
+        return ahead[: self._most] + self.lines[number].entries[first : first + self._most]
+
+    def _without_overdue(self, entries: list[Entry]) -> list[Entry]:
+        if not self._overdue_sequences:
+            return entries
+        return [entry for entry in entries if entry.sequence not in self._overdue_sequences]
+
+    def _key(self, entry: Entry) -> float:
+        """Return the key that a work counts by: its place's, or its own once it is overdue."""
+        return entry.due if entry.sequence in self._overdue_sequences else entry.key
 
     def _horizon(self, level: int) -> float:
         """Return the least slack in seconds that a member needs for a batch of good throughput."""
@@ -311,20 +366,18 @@ class Outlook:
         good = GOOD_RATE * max(rates)[0]
         return next(horizon for rate, horizon in rates if rate >= good)
 
-    def _by_weight(self, level: int, first: Sequence[int]) -> Iterator[Entry]:
-        """Yield works line by line as their weights share the device out."""
+    def _by_weight(self, parts: Sequence[list[Entry]]) -> Iterator[Entry]:
+        """Yield works, given line by line, as the lines' weights share the device out."""
         heap: list[tuple[tuple[bool, float], int, int]] = [
-            (self._turn(line), number, first[number])
-            for number, line in enumerate(self.lines)
-            if first[number] < len(line.entries) and self.allows(line, level)
+            (self._turn(line), number, 0) for number, line in enumerate(self.lines) if parts[number]
         ]
         heapify(heap)
         while heap:
             (_, virtual), number, at = heap[0]
             line = self.lines[number]
-            entry = line.entries[at]
+            entry = parts[number][at]
             yield entry
-            if at + 1 < len(line.entries):
+            if at + 1 < len(parts[number]):
                 turn = (True, virtual + entry.work.tokens / line.weight)
                 heapreplace(heap, (turn, number, at + 1))
             else:

@@ -3,6 +3,7 @@
 Works lie in lines, one per priority and overload policy, each a list kept sorted by slack. A
 sorted list beats a heap here: deadlines mostly arrive in order, so that insertion is an append, and
 a batch may begin anywhere in a line (a heap gives its front alone) at the price of one bisection.
+A single work is found, and replaced by a newer one about the same subject, at that price too.
 """
 
 import math
@@ -17,18 +18,47 @@ PRICE_TOLERANCE = 0.2
 """Share by which the price of a token may move before the keys are computed anew."""
 
 
+class Turn(NamedTuple):
+    """A place in the queue, which a work may take over from one that it supersedes.
+
+    Attributes:
+        deadline: Of the work that was first to have the place; a later one's at most.
+        sequence: Order of that work's arrival.
+    """
+
+    deadline: float
+    sequence: int
+
+
 class Entry(NamedTuple):
     """A work in its line.
 
     Attributes:
-        key: The deadline less what the work's tokens cost, in monotonic seconds. Slack falls at the
-            same pace for all, so its order is the order of the keys.
+        key: The turn's deadline less what the work's tokens cost, in monotonic seconds. Slack falls
+            at the same pace for all, so its order is the order of the keys.
         sequence: Order of arrival; decides between equal keys.
+        place: The turn's deadline: the work's own, unless it has taken a turn over.
     """
 
     key: float
     sequence: int
     work: Work
+    place: float
+
+    @property
+    def turn(self) -> Turn:
+        """Return what a successor would take over."""
+        return Turn(self.place, self.sequence)
+
+    @property
+    def inherits(self) -> bool:
+        """Whether it is due later than its place in the queue says."""
+        return self.place != self.work.deadline
+
+    @property
+    def due(self) -> float:
+        """Return the key that it would have by its own deadline."""
+        return self.key + (self.work.deadline - self.place)
 
 
 _KEY = itemgetter(0)
@@ -39,11 +69,21 @@ class Line:
 
     Attributes:
         tokens: Sum over the works.
+        inheriting: How many of the works have taken a turn over.
         virtual: Tokens served so far divided by the weight; the line with the least is next.
         served_at: When a work was last taken, or when the line last came to life.
     """
 
-    __slots__ = ("entries", "policy", "priority", "served_at", "tokens", "virtual", "weight")
+    __slots__ = (
+        "entries",
+        "inheriting",
+        "policy",
+        "priority",
+        "served_at",
+        "tokens",
+        "virtual",
+        "weight",
+    )
 
     def __init__(self, priority: int, policy: OverloadPolicy, weight: float) -> None:
         self.priority = priority
@@ -51,6 +91,7 @@ class Line:
         self.weight = weight
         self.entries: list[Entry] = []
         self.tokens = 0
+        self.inheriting = 0
         self.virtual = 0.0
         self.served_at = 0.0
 
@@ -113,18 +154,35 @@ class DeadlineQueue:
         fronts = [line.entries[0] for line in self.lines]
         return min(fronts).work.deadline if fronts else None
 
-    def push(self, work: Work, now: float) -> None:
-        """Add a work at ``now`` monotonic seconds."""
+    def push(self, work: Work, now: float, *, turn: Turn | None = None) -> Turn:
+        """Add a work at ``now`` monotonic seconds; return its turn.
+
+        Args:
+            work: Whose own deadline stays what it must meet.
+            now: Monotonic seconds.
+            turn: Of a work that has left the queue, to be taken over; ``None`` to queue up.
+        """
         line = self._line_of(work)
         if not line.entries:
             self._level(line)
             line.served_at = now
-        self._sequence += 1
+        if turn is None:
+            self._sequence += 1
+            turn = Turn(work.deadline, self._sequence)
+        elif turn.deadline > work.deadline:
+            turn = turn._replace(deadline=work.deadline)
+        entry = self._entry(work, turn)
+        insort(line.entries, entry)
         tokens = work.encoded.tokens
-        insort(line.entries, Entry(work.deadline - tokens * self._token_s, self._sequence, work))
         line.tokens += tokens
+        line.inheriting += entry.inherits
         self.tokens += tokens
         self._works += 1
+        return turn
+
+    def discard(self, work: Work, turn: Turn) -> None:
+        """Remove one work that waits, found by its turn."""
+        self._cut(self._line_of(work), [self._entry(work, turn)])
 
     def reprice(self, token_s: float) -> None:
         """Set what a token costs in seconds; sorts anew when that has changed a good deal."""
@@ -132,10 +190,7 @@ class DeadlineQueue:
             return
         self._token_s = token_s
         for line in self.lines:
-            line.entries = sorted(
-                Entry(work.deadline - work.tokens * token_s, sequence, work)
-                for _, sequence, work in line.entries
-            )
+            line.entries = sorted(self._entry(entry.work, entry.turn) for entry in line.entries)
 
     def take(self, entries: Iterable[Entry], now: float, *, late: bool = False) -> None:
         """Remove works that are going to run and charge their lines for it.
@@ -193,6 +248,10 @@ class DeadlineQueue:
             line = self._lines[where] = Line(*where, self._weights[work.priority])
         return line
 
+    def _entry(self, work: Work, turn: Turn) -> Entry:
+        key = turn.deadline - work.encoded.tokens * self._token_s
+        return Entry(key, turn.sequence, work, turn.deadline)
+
     def _cut(self, line: Line, gone: list[Entry]) -> int:
         """Remove sorted entries, run by run as most lie side by side; return their tokens."""
         entries, at = line.entries, len(gone)
@@ -205,6 +264,8 @@ class DeadlineQueue:
             at -= run
         tokens = sum(entry.work.tokens for entry in gone)
         line.tokens -= tokens
+        if line.inheriting:
+            line.inheriting -= sum(entry.inherits for entry in gone)
         self.tokens -= tokens
         self._works -= len(gone)
         return tokens

@@ -12,6 +12,7 @@ from inference.clock import Clock
 from inference.cost import Coefficients
 from inference.dispatch import Dispatch, Flight
 from inference.engine import Encoded, Engine
+from inference.latest import Superseded
 from inference.runner import Job
 from inference.settings import SchedulerSettings
 from inference.shared_device import SharedDevice
@@ -109,10 +110,16 @@ class Scheduler:
         self._device.join(self)
 
     def offer(self, works: Sequence[Work]) -> None:
-        """Admit works; those offered when :attr:`full` are admitted too, and counted."""
+        """Admit works; those offered when :attr:`full` are admitted too, and counted.
+
+        Works that others supersede complete at once.
+        """
         if self.full:
             self._overfilled += len(works)
-        self.dispatch.admit(works, self._clock.monotonic())
+        now = self._clock.monotonic()
+        superseded = self.dispatch.admit(works, now)
+        if superseded:
+            self._deliver([_superseded(one, now) for one in superseded])
         self._kick()
 
     @property
@@ -233,3 +240,9 @@ def _completions(flight: Flight, job: Job) -> list[Completion]:
 def _shed(shed: Shed, now: float) -> Completion:
     work = shed.entry.work
     return Completion(work=work, reason=shed.reason, queue_s=max(0.0, now - work.arrival))
+
+
+def _superseded(one: Superseded, now: float) -> Completion:
+    work, reason = one
+    waited_s = max(0.0, now - work.arrival)
+    return Completion(work=work, reason=reason, superseded=True, queue_s=waited_s)

@@ -24,7 +24,7 @@ class Outcome:
     """What became of one work.
 
     Attributes:
-        ended: Monotonic seconds at which its batch ended or it was shed.
+        ended: Monotonic seconds at which its batch ended or it was shed or superseded.
         effort: Name of the rung that was run; ``None`` when shed.
         degraded: The rung was below full.
         on_time: It ran, and its result was published before the deadline, granted that publishing
@@ -113,7 +113,8 @@ class Simulation:
         """Let works arrive, in order of arrival, each with its model's number."""
         for model, work in works:
             self.advance(work.arrival)
-            self._models[model][0].admit([work], work.arrival)
+            for superseded in self._models[model][0].admit([work], work.arrival):
+                self._end_unrun(*superseded)
             self._wake_at = self.now
         self.advance(math.inf)
         return self.trace
@@ -183,13 +184,9 @@ class Simulation:
 
     def _shed(self, turn: Turn) -> None:
         for _, shed in turn.shed:
-            self.trace.outcomes.append(
-                Outcome(
-                    shed.entry.work,
-                    self.now,
-                    None,
-                    degraded=False,
-                    on_time=False,
-                    reason=shed.reason,
-                )
-            )
+            self._end_unrun(shed.entry.work, shed.reason)
+
+    def _end_unrun(self, work: Work, reason: str) -> None:
+        self.trace.outcomes.append(
+            Outcome(work, self.now, None, degraded=False, on_time=False, reason=reason)
+        )

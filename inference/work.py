@@ -1,5 +1,6 @@
 """The scheduler's unit of work and what becomes of it."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -22,6 +23,22 @@ class OverloadPolicy(StrEnum):
     """Run it at full effort all the same; the verdict will say late."""
 
 
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a work is about, where of several works about one thing only the newest is worth a run.
+
+    Attributes:
+        key: Equal for works about the same thing.
+        name: How the work is cited where it supersedes another, such as ``event 'f-7'``.
+        is_final: The last word on its subject: it is never superseded, and what comes after it is,
+            unless that is final too.
+    """
+
+    key: Hashable
+    name: str
+    is_final: bool = False
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Work:
     """One admitted event.
@@ -30,6 +47,7 @@ class Work:
         handle: The caller's own; comes back untouched on the completion.
         arrival: Monotonic seconds at ingress.
         deadline: Monotonic seconds by which the result must be published.
+        subject: What it is about, if a newer work about the same may supersede it.
     """
 
     handle: Any
@@ -38,6 +56,7 @@ class Work:
     deadline: float
     priority: int = DEFAULT_PRIORITY
     on_overload: OverloadPolicy = OverloadPolicy.DEGRADE
+    subject: Subject | None = None
 
     @property
     def tokens(self) -> int:
@@ -55,6 +74,7 @@ class Completion:
         effort: The rung that was run; ``None`` when shed.
         degraded: The rung was below full.
         reason: Why the work was degraded or shed; ``None`` otherwise.
+        superseded: It was shed because a newer work about the same subject came.
         queue_s: Seconds from arrival to the start of the batch, or to shedding.
         model_s: Run time in seconds of the batch; 0 when shed.
     """
@@ -64,6 +84,7 @@ class Completion:
     effort: EffortLevel | None = None
     degraded: bool = False
     reason: str | None = None
+    superseded: bool = False
     error: Exception | None = None
     queue_s: float = 0.0
     model_s: float = 0.0

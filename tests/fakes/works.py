@@ -5,7 +5,7 @@ from typing import Any
 
 from inference.cost import Coefficients
 from inference.engine import Encoded
-from inference.work import DEFAULT_PRIORITY, OverloadPolicy, Work
+from inference.work import DEFAULT_PRIORITY, OverloadPolicy, Subject, Work
 from tests.fakes.engine import EFFORTS
 
 NOW = 1_000.0
@@ -21,6 +21,7 @@ def work(
     on_overload: OverloadPolicy = OverloadPolicy.DEGRADE,
     handle: Any = None,
     ids: Sequence[int] | None = None,
+    subject: Subject | None = None,
 ) -> Work:
     """Make a work that arrives at ``arrival`` and is due ``budget`` seconds later."""
     ids = tuple(ids) if ids is not None else (7,) * tokens
@@ -31,6 +32,7 @@ def work(
         deadline=arrival + budget,
         priority=priority,
         on_overload=on_overload,
+        subject=subject,
     )
 
 

@@ -24,7 +24,7 @@ def plan(enough: float = math.inf, settings: SchedulerSettings = SETTINGS) -> Pl
 
 def entries(*works: Work) -> list[Entry]:
     """Return entries in the order given, as a line would hold them."""
-    return [Entry(one.deadline, number, one) for number, one in enumerate(works)]
+    return [Entry(one.deadline, number, one, one.deadline) for number, one in enumerate(works)]
 
 
 def outlook(*works: Work, settings: SchedulerSettings = SETTINGS) -> Outlook:
