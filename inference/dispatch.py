@@ -15,7 +15,7 @@ from inference.latest import Latest, Superseded
 from inference.queue import DeadlineQueue
 from inference.settings import SchedulerSettings
 from inference.strategies import DYNAMIC_PRIORITY, make_strategy
-from inference.work import Work
+from inference.work import Subject, Work
 
 CURIOUS_AFTER_S = 1.0
 """Seconds without an observed cost after which a hopeless work is run to learn from it."""
@@ -76,6 +76,11 @@ class Dispatch:
         """Queue works; return those, of them or of those that waited, that newer ones supersede."""
         admitted = (self._latest.admit(work, now) for work in works)
         return [superseded for superseded in admitted if superseded is not None]
+
+    def settle(self, subject: Subject) -> list[Superseded]:
+        """Take out what waits for a subject that something newer has answered already."""
+        superseded = self._latest.settle(subject)
+        return [] if superseded is None else [superseded]
 
     def withdraw(self, predicate: Callable[[Work], bool]) -> list[Work]:
         """Remove and return queued works."""

@@ -11,7 +11,7 @@ from collections.abc import Hashable, Iterable
 from typing import Generic, NamedTuple, TypeVar
 
 from inference.queue import DeadlineQueue, Entry, Turn
-from inference.work import Work
+from inference.work import Subject, Work
 
 MOST_SUBJECTS = 16_384
 """Subjects of which a turn, or a last word, is remembered; the longest unused is forgotten."""
@@ -99,6 +99,11 @@ class Latest:
                 return Superseded(work, f"superseded when it came by {final.name}")
         return self._replace(work, now)
 
+    def settle(self, subject: Subject) -> Superseded | None:
+        """Take out the work that waits for a subject which something newer has answered already."""
+        self._turns.pop(subject.key)
+        return self._take_out(subject)
+
     def left(self, entries: Iterable[Entry], *, ran: bool) -> None:
         """Take note of works that have left the queue.
 
@@ -127,17 +132,21 @@ class Latest:
         subject = work.subject
         assert subject is not None  # noqa: S101 - for the type checker
         turn = self._turns.pop(subject.key)
-        waiting = self._waiting.pop(subject.key, None)
-        if waiting is not None:
-            turn = waiting.turn
-            self._queue.discard(*waiting)
+        if subject.key in self._waiting:
+            turn = self._waiting[subject.key].turn
+        superseded = self._take_out(subject)
         turn = self._queue.push(work, now, turn=turn)
         if subject.is_final:
             self._finals.set(subject.key, _Final(subject.name, now))
         else:
             self._waiting[subject.key] = _Waiting(work, turn)
+        return superseded
+
+    def _take_out(self, subject: Subject) -> Superseded | None:
+        waiting = self._waiting.pop(subject.key, None)
         if waiting is None:
             return None
+        self._queue.discard(*waiting)
         return Superseded(waiting.work, f"superseded while it waited by {subject.name}")
 
     def _forget(self, work: Work) -> None:

@@ -19,8 +19,12 @@ SPARE = 2
 """A JPEG is decoded at a fraction of its size, but not below so many times the model's size."""
 REMEDY = f"at most {MOST_PIXELS // 1_000_000} million pixels are decoded, so send a smaller image"
 GREY, COLOUR = "L", "RGB"
+THUMBNAIL = 16
+"""Pixels of a side; a JPEG of up to 128 is decoded at this size without ever being larger."""
 
 Pixels = NDArray[np.uint8]
+Thumbnail = NDArray[np.int16]
+"""Grey levels of 0 to 255, [16, 16]."""
 
 
 @dataclass(frozen=True)
@@ -49,30 +53,60 @@ class PixelFormat:
             InvalidEventError: The file is neither, or is damaged.
             OversizedError: It holds too many pixels.
         """
-        try:
-            image = Image.open(io.BytesIO(file), formats=FORMATS)
-            _check_size(image.width, image.height)
-            image.draft(self.mode, (SPARE * self.width, SPARE * self.height))
-            image.load()
-        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-            raise OversizedError(f"image: {error}; {REMEDY}", field="image") from error
-        except (OSError, SyntaxError, ValueError) as error:
-            raise InvalidEventError(
-                f"image of {len(file)} bytes cannot be decoded: {error}; send a whole JPEG or PNG "
-                "file",
-                field="image",
-            ) from error
-        return self.fit(image)
+        return self.fit(_load(file, self.mode, (SPARE * self.width, SPARE * self.height)))
 
     def fit(self, image: Image.Image) -> Pixels:
         """Convert an image's channels and resize it, [channels, height, width]."""
-        if image.mode.startswith("I"):  # 16 bits, as of thermal cameras: the upper 8 are kept
-            image = Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8))
-        image = image.convert(self.mode)
+        image = _in_eight_bits(image).convert(self.mode)
         if image.size != (self.width, self.height):
             image = image.resize((self.width, self.height), Image.Resampling.BILINEAR)
         array = np.asarray(image)
         return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)  # noqa: PLR2004 - grey
+
+
+def thumbnail_of(file: bytes) -> Thumbnail:
+    """Return what a JPEG or PNG file shows, in grey and very small, [16, 16].
+
+    Of a JPEG the least is decoded that this takes, which is half of what the model needs.
+
+    Raises:
+        InvalidEventError: The file is neither, or is damaged.
+        OversizedError: It holds too many pixels.
+    """
+    size = (THUMBNAIL, THUMBNAIL)
+    image = _in_eight_bits(_load(file, GREY, size)).convert(GREY)
+    if image.size != size:
+        image = image.resize(size, Image.Resampling.BOX)
+    return np.asarray(image, np.int16)
+
+
+def difference(one: Thumbnail, other: Thumbnail) -> float:
+    """Return the mean absolute difference of two thumbnails in grey levels, 0 to 255."""
+    return float(np.abs(one - other).mean())
+
+
+def _load(file: bytes, mode: str, least: tuple[int, int]) -> Image.Image:
+    """Decode a file, a JPEG at a fraction of its size that is not below ``least``."""
+    try:
+        image = Image.open(io.BytesIO(file), formats=FORMATS)
+        _check_size(image.width, image.height)
+        image.draft(mode, least)
+        image.load()
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise OversizedError(f"image: {error}; {REMEDY}", field="image") from error
+    except (OSError, SyntaxError, ValueError) as error:
+        raise InvalidEventError(
+            f"image of {len(file)} bytes cannot be decoded: {error}; send a whole JPEG or PNG file",
+            field="image",
+        ) from error
+    return image
+
+
+def _in_eight_bits(image: Image.Image) -> Image.Image:
+    """Keep the upper 8 of 16 bits, as thermal cameras send them."""
+    if not image.mode.startswith("I"):
+        return image
+    return Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8))
 
 
 def _check_size(width: int, height: int) -> None:

@@ -18,7 +18,7 @@ from inference.settings import SchedulerSettings
 from inference.shared_device import SharedDevice
 from inference.strategies import DYNAMIC_PRIORITY
 from inference.warmup import warm_up
-from inference.work import Completion, Work
+from inference.work import Completion, Subject, Work
 
 __all__ = ["Scheduler", "SchedulerSettings", "Snapshot"]
 
@@ -116,11 +116,13 @@ class Scheduler:
         """
         if self.full:
             self._overfilled += len(works)
-        now = self._clock.monotonic()
-        superseded = self.dispatch.admit(works, now)
-        if superseded:
-            self._deliver([_superseded(one, now) for one in superseded])
+        self._deliver_superseded(self.dispatch.admit(works, self._clock.monotonic()))
         self._kick()
+
+    def settle(self, subject: Subject) -> None:
+        """Complete the work that waits for a subject, if any: something newer has answered it."""
+        self._deliver_superseded(self.dispatch.settle(subject))
+        self.note_idle()
 
     @property
     def failure(self) -> "asyncio.Future[None]":
@@ -211,6 +213,11 @@ class Scheduler:
             self._idle.set()
         else:
             self._idle.clear()
+
+    def _deliver_superseded(self, superseded: Sequence[Superseded]) -> None:
+        if superseded:
+            now = self._clock.monotonic()
+            self._deliver([_superseded(one, now) for one in superseded])
 
     def _kick(self) -> None:
         self.note_idle()

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import attrgetter
+from typing import NamedTuple
 
 from aiokafka import ConsumerRecord
 
@@ -14,11 +16,16 @@ from schemas.events import Modality
 from schemas.kafka import Inbound, Record, decode_event
 from schemas.limits import Limits
 from schemas.results import DeadLetter, Source
+from streams.frames import Frames, Seen
 from streams.offsets import OffsetTracker
+from streams.sessions import Context, Sessions, encode_in_context
+from streams.sources import Sources
 from streams.verdicts import Admitted
 
 POISON = "poison"
 """Code of events that the model fails on."""
+NOTHING = Encoded(tokens=0, data=None)
+"""What the model is given of an event whose answer is known."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,6 +37,22 @@ class Rejected:
     tracker: OffsetTracker
 
 
+class _Decoded(NamedTuple):
+    """A record that holds an event.
+
+    Attributes:
+        timestamp_ms: When the event entered Kafka.
+        context: What the model is to read before it.
+        seen: What is known of it by the images before it.
+    """
+
+    record: Record
+    inbound: Inbound
+    timestamp_ms: float
+    context: Context
+    seen: Seen
+
+
 class Ingress:
     """Decodes, validates and tokenises the records of one modality.
 
@@ -37,6 +60,7 @@ class Ingress:
         budget_ms: Budget of events that name none.
         on_overload: Policy of events that name none.
         reject: Takes what becomes a dead letter.
+        sources: How events of one session or camera are treated.
     """
 
     def __init__(
@@ -49,6 +73,7 @@ class Ingress:
         on_overload: OverloadPolicy,
         limits: Limits,
         reject: Callable[[Rejected], None],
+        sources: Sources,
     ) -> None:
         self._modality = modality
         self._engine = engine
@@ -57,11 +82,18 @@ class Ingress:
         self._on_overload = on_overload
         self._limits = limits
         self._reject = reject
+        self._sources = sources
+        self._sessions = Sessions(sources.transcripts)
+        self.frames = Frames(sources.cameras)
 
     def admit(self, records: Sequence[ConsumerRecord], tracker: OffsetTracker) -> list[Work]:
-        """Turn one partition's records into work; each becomes work or is rejected."""
+        """Turn one partition's records into work; each becomes work or is rejected.
+
+        Images that show what their camera's last one did are not encoded: they are works of no
+        tokens, whose handle has the answer.
+        """
         now_ms = self._clock.wall() * 1e3
-        decoded: list[tuple[Record, Inbound]] = []
+        decoded: list[_Decoded] = []
         for consumed in records:
             record = to_record(consumed)
             try:
@@ -73,11 +105,22 @@ class Ingress:
                     self.rejection(record, tracker, error.code, error, event_id=error.event_id)
                 )
             else:
-                decoded.append((record, inbound))
-        return [
-            self._work(record, inbound, encoded, tracker)
-            for record, inbound, encoded in self._encode(decoded, tracker)
+                decoded.append(self._look(record, inbound, now_ms))
+        unknown = [one for one in decoded if one.seen.previous is None]
+        works = [
+            self._work(one, encoded, tracker) for one, encoded in self._encode(unknown, tracker)
         ]
+        if len(unknown) == len(decoded):
+            return works
+        works += [
+            self._work(one, NOTHING, tracker) for one in decoded if one.seen.previous is not None
+        ]
+        return sorted(works, key=attrgetter("handle.record.offset"))
+
+    def forget(self) -> None:
+        """Forget what was said and shown before: it may have gone on elsewhere."""
+        self._sessions.clear()
+        self.frames.clear()
 
     def rejection(
         self,
@@ -101,42 +144,51 @@ class Ingress:
         )
         return Rejected(letter, record, tracker)
 
+    def _look(self, record: Record, inbound: Inbound, now_ms: float) -> _Decoded:
+        # A record without a timestamp counts from its arrival here.
+        stamped = record.timestamp_ms is not None and record.timestamp_ms >= 0
+        timestamp_ms = float(record.timestamp_ms) if stamped else now_ms  # type: ignore[arg-type]
+        context = self._sessions.take(inbound)
+        seen = self.frames.look(inbound.event, timestamp_ms)
+        return _Decoded(record, inbound, timestamp_ms, context, seen)
+
     def _encode(
-        self, decoded: list[tuple[Record, Inbound]], tracker: OffsetTracker
-    ) -> list[tuple[Record, Inbound, Encoded]]:
+        self, decoded: list[_Decoded], tracker: OffsetTracker
+    ) -> list[tuple[_Decoded, Encoded]]:
         if not decoded:
             return []
         try:
-            encoded = self._engine.encode([inbound.event for _, inbound in decoded])
+            encoded = encode_in_context(
+                self._engine,
+                [one.inbound.event for one in decoded],
+                [one.context for one in decoded],
+            )
         except Exception as error:  # noqa: BLE001 - whatever the tokenizer raises
             if len(decoded) == 1:
-                record, inbound = decoded[0]
+                record, inbound, *_ = decoded[0]
                 code = error.code if isinstance(error, InvalidEventError) else POISON
                 self._reject(
                     self.rejection(record, tracker, code, error, event_id=inbound.event.id)
                 )
                 return []
             # One unreadable event must not take its neighbours along, nor the worker down.
-            return [one for pair in decoded for one in self._encode([pair], tracker)]
-        return [(*pair, one) for pair, one in zip(decoded, encoded, strict=True)]
+            return [pair for one in decoded for pair in self._encode([one], tracker)]
+        return list(zip(decoded, encoded, strict=True))
 
-    def _work(
-        self, record: Record, inbound: Inbound, encoded: Encoded, tracker: OffsetTracker
-    ) -> Work:
+    def _work(self, decoded: _Decoded, encoded: Encoded, tracker: OffsetTracker) -> Work:
+        record, inbound, timestamp_ms, _, seen = decoded
         now, wall_ms = self._clock.monotonic(), self._clock.wall() * 1e3
         budget_ms = self._budget_ms if inbound.budget_ms is None else inbound.budget_ms
-        # A record without a timestamp counts from its arrival here.
-        stamped = record.timestamp_ms is not None and record.timestamp_ms >= 0
-        timestamp_ms = float(record.timestamp_ms) if stamped else wall_ms  # type: ignore[arg-type]
         policy = inbound.on_overload
         return Work(
-            handle=Admitted(inbound, record, timestamp_ms, budget_ms, tracker),
+            handle=Admitted(inbound, record, timestamp_ms, budget_ms, tracker, seen),
             encoded=encoded,
             arrival=now,
             # The one place where wall clock becomes monotonic clock.
             deadline=now + (timestamp_ms + budget_ms - wall_ms) / 1e3,
             priority=DEFAULT_PRIORITY if inbound.priority is None else inbound.priority,
             on_overload=self._on_overload if policy is None else OverloadPolicy(policy),
+            subject=self._sources.subject_of(inbound),
         )
 
 

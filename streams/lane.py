@@ -1,6 +1,7 @@
 """The way of one modality's events through the worker, from records to parcels."""
 
 from collections.abc import Sequence
+from itertools import groupby
 
 from aiokafka import ConsumerRecord
 
@@ -9,7 +10,7 @@ from inference.engine import Engine
 from inference.scheduler import Scheduler
 from inference.settings import SchedulerSettings
 from inference.shared_device import SharedDevice
-from inference.work import Completion, OverloadPolicy
+from inference.work import Completion, OverloadPolicy, Work
 from schemas.events import Modality
 from schemas.kafka import Outbound, encode_dead_letter, encode_result
 from schemas.limits import Limits
@@ -17,6 +18,7 @@ from streams import metrics
 from streams.ingress import POISON, Ingress, Rejected
 from streams.offsets import Ledger, OffsetTracker
 from streams.publisher import Parcel, Publisher
+from streams.sources import Sources
 from streams.topics import dead_letter_topic, result_topic
 from streams.verdicts import Admitted, to_classification
 
@@ -31,6 +33,7 @@ class Lane:
 
     Args:
         device: Where the model runs, shared with other lanes; of its own if none is given.
+        sources: How events of one session or camera are treated.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class Lane:
         ledger: Ledger,
         publisher: Publisher,
         device: SharedDevice | None = None,
+        sources: Sources | None = None,
     ) -> None:
         self.modality = modality
         self.topic = topic
@@ -65,6 +69,7 @@ class Lane:
             on_overload=on_overload,
             limits=limits,
             reject=self._bury,
+            sources=sources or Sources(),
         )
         self.scheduler = Scheduler(
             engine,
@@ -78,8 +83,13 @@ class Lane:
     def admit(self, records: Sequence[ConsumerRecord], tracker: OffsetTracker) -> None:
         """Take in records whose offsets have begun."""
         works = self._ingress.admit(records, tracker)
-        if works:
-            self.scheduler.offer(works)
+        # In order: a later image may supersede an earlier one, whichever of them is known.
+        for known, part in groupby(works, key=_is_known):
+            if known:
+                for work in part:
+                    self._answer_unchanged(work)
+            else:
+                self.scheduler.offer(list(part))
         self._gauge()
 
     @property
@@ -104,7 +114,15 @@ class Lane:
     def withdraw_all(self) -> None:
         """Forget what is queued; what is running ends without effect on closed trackers."""
         self.scheduler.withdraw(lambda _: True)
+        self._ingress.forget()
         self._gauge()
+
+    def _answer_unchanged(self, work: Work) -> None:
+        """Answer an image like the camera's last one, which showed the same."""
+        if work.subject is not None:
+            self.scheduler.settle(work.subject)
+        full = self.engine.efforts[0]
+        self._deliver([Completion(work, prediction=work.handle.seen.previous, effort=full)])
 
     def _deliver(self, completions: Sequence[Completion]) -> None:
         for completion in completions:
@@ -122,8 +140,16 @@ class Lane:
                     )
                 )
             else:
+                self._note(completion, admitted)
                 self._answer(completion, admitted)
         self._gauge()
+
+    def _note(self, completion: Completion, admitted: Admitted) -> None:
+        """Keep an image's answer for those that show the same."""
+        prediction, seen = completion.prediction, admitted.seen
+        if prediction is not None and not completion.degraded and seen.previous is None:
+            event = admitted.inbound.event
+            self._ingress.frames.note(event, seen, admitted.timestamp_ms, prediction)
 
     def _answer(self, completion: Completion, admitted: Admitted) -> None:
         verdict = ""
@@ -149,6 +175,10 @@ class Lane:
 
         def acknowledged() -> None:
             metrics.RESULTS.labels(self.modality, self._model, verdict).inc()
+            if completion.superseded:
+                metrics.SUPERSEDED.labels(self.modality).inc()
+            elif admitted.seen.previous is not None:
+                metrics.UNCHANGED.labels(self.modality).inc()
             self._ledger.complete(admitted.tracker, admitted.inbound.source.offset)
 
         self._publisher.publish(Parcel(self._results, make, acknowledged))
@@ -178,6 +208,12 @@ class Lane:
         state = self.scheduler.snapshot()
         metrics.QUEUE_EVENTS.labels(self.modality).set(state.queued_works)
         metrics.QUEUE_TOKENS.labels(self.modality).set(state.queued_tokens)
+
+
+def _is_known(work: Work) -> bool:
+    """Say whether a work needs no model, as what it shows was answered before."""
+    admitted: Admitted = work.handle
+    return admitted.seen.previous is not None
 
 
 def _without_value(outbound: Outbound) -> Outbound:

@@ -16,6 +16,16 @@ EVENTS = Counter("headrace_events", "Records taken from the input topics.", ["mo
 RESULTS = Counter(
     "headrace_results", "Results acknowledged by the broker.", ["modality", "model", "verdict"]
 )
+SUPERSEDED = Counter(
+    "headrace_superseded_events",
+    "Events shed because a newer one of the same utterance or camera came; acknowledged.",
+    ["modality"],
+)
+UNCHANGED = Counter(
+    "headrace_unchanged_events",
+    "Images answered like the last of their camera, which showed the same; acknowledged.",
+    ["modality"],
+)
 DEAD_LETTERS = Counter(
     "headrace_dead_letters",
     "Events that cannot be classified, acknowledged by the broker.",

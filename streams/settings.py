@@ -20,6 +20,7 @@ from inference.work import OverloadPolicy
 from schemas.errors import ConfigurationError
 from schemas.events import Modality
 from streams.connection import Connection
+from streams.sources import Cameras, Sources, Transcripts
 
 ENVIRONMENT_PREFIX = "HEADRACE_"
 # Read elsewhere, so not a misspelt setting: by the test suite.
@@ -95,6 +96,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """What to do with events that cannot be on time, where the event itself does not say."""
     scheduler: SchedulerSettings = msgspec.field(default_factory=SchedulerSettings)
     """Queue and batches."""
+    transcripts: Transcripts = Transcripts()
+    """Interim texts, and what is read with a segment."""
+    cameras: Cameras = Cameras()
+    """Images of one camera."""
     commit_interval_ms: Milliseconds = 200.0
     """How often finished offsets are committed."""
     drain_ms: Milliseconds = 5_000.0
@@ -124,6 +129,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """``console`` for people, ``json`` for collectors."""
     log_level: Annotated[str, msgspec.Meta(pattern="^(debug|info|warning|error)$")] = "info"
     """Least severe level that is logged."""
+
+    @property
+    def sources(self) -> Sources:
+        """Return how events of one source are treated."""
+        return Sources(transcripts=self.transcripts, cameras=self.cameras)
 
     def connection(self) -> Connection:
         """Return how to reach the broker."""

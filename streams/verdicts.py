@@ -7,6 +7,7 @@ from typing import Any
 from inference.work import Completion
 from schemas.kafka import Inbound
 from schemas.results import Classification, Effort, Latency, Model, Verdict
+from streams.frames import UNSEEN, Seen
 from streams.offsets import OffsetTracker
 
 _NO_EFFORT = Effort(active_share=0.0, layers=0, experts=0)
@@ -22,6 +23,7 @@ class Admitted:
         timestamp_ms: When the event entered Kafka; its budget runs from here.
         budget_ms: The event's own budget, or its topic's.
         tracker: Follows the partition that the event came from.
+        seen: What is known of an image by those that its camera sent before.
     """
 
     inbound: Inbound
@@ -29,6 +31,7 @@ class Admitted:
     timestamp_ms: float
     budget_ms: float
     tracker: OffsetTracker
+    seen: Seen = UNSEEN
 
 
 def to_classification(

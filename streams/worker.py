@@ -170,6 +170,7 @@ class Worker:
                 ledger=ledger,
                 publisher=publisher,
                 device=device,
+                sources=settings.sources,
             )
             for modality, engine in engines.items()
         )

@@ -14,6 +14,7 @@ from schemas.events import Event, Modality
 from schemas.limits import DEFAULT_LIMITS
 from streams.ingress import Ingress, Rejected
 from streams.offsets import OffsetTracker
+from streams.sources import Sources
 from tests.fakes.clock import ManualClock
 from tests.fakes.consumer import record
 from tests.fakes.engine import FakeEngine
@@ -50,6 +51,7 @@ class Gate:
             on_overload=OverloadPolicy.SHED,
             limits=DEFAULT_LIMITS,
             reject=self.rejected.append,
+            sources=Sources(),
         )
 
     def admit(self, *values: bytes | None, **fields: Any) -> list[Work]:
