@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from inference.kernels import Layout
 from inference.model import ImageEmbedding, SparseEncoderConfig
-from inference.stem import Convolution, Stem
+from inference.stem import Convolution
 
 TOGETHER = 100_000
 """Pixels that run through the stem at once: their maps still fit in the processor's cache."""
@@ -38,7 +38,8 @@ class PatchEmbedder:
         self._tokens = config.max_position_embeddings
         self._together = max(1, TOGETHER // (config.image_size[0] * config.image_size[1]))
         if can_fuse():
-            fuse(embedding.stem, config.image_channels, config.image_size, self._together)
+            images = (self._together, config.image_channels, *config.image_size)
+            fuse(embedding.stem, torch.zeros(images, dtype=kind))
 
     @torch.inference_mode()
     def __call__(self, pixels: Tensor) -> NDArray[np.float32]:
@@ -88,28 +89,25 @@ class FusedConvolution(nn.Module):
 
 
 @torch.inference_mode()
-def fuse(stem: Stem, channels: int, size: tuple[int, int], together: int) -> None:
-    """Replace the convolutions of a stem by fused ones, in place.
+def fuse(module: nn.Module, sample: Tensor) -> None:
+    """Replace a network's convolutions by fused ones, in place.
 
     Args:
-        stem: In the number format that it is to run in, its norms folded.
-        channels: Of its images.
-        size: Their height and width.
-        together: How many are usually run at once.
+        module: In the number format that it is to run in, its norms folded.
+        sample: What it will usually be given, [B, C, H, W]; the values do not matter.
     """
     shapes: dict[Convolution, list[int]] = {}
     hooks = [
         each.register_forward_pre_hook(
             lambda module, inputs: shapes.update({module: list(inputs[0].shape)})
         )
-        for each in stem.convolutions()
+        for each in module.modules()
+        if isinstance(each, Convolution)
     ]
-    kind = next(stem.parameters()).dtype
-    sample = torch.zeros(together, channels, *size, dtype=kind)
-    stem(sample.contiguous(memory_format=torch.channels_last))
+    module(sample.contiguous(memory_format=torch.channels_last))
     for hook in hooks:
         hook.remove()
-    _replace(stem, shapes)
+    _replace(module, shapes)
 
 
 def _replace(module: nn.Module, shapes: dict[Convolution, list[int]]) -> None:

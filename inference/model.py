@@ -241,11 +241,13 @@ class SparseEncoderOutput:
         logits: Calibrated logits of the exit that each event took, [B, C].
         layers: Layers that each event ran through, [B].
         exits: Calibrated logits of every exit, [N, B, C]; ``None`` where events left early.
+        hidden: What the last layer made of the tokens, [T, D]; likewise.
     """
 
     logits: Tensor
     layers: Tensor
     exits: Tensor | None = None
+    hidden: Tensor | None = None
 
 
 class SparseEncoderForSequenceClassification(PreTrainedModel):  # type: ignore[misc]  # likewise
@@ -303,7 +305,7 @@ class SparseEncoderForSequenceClassification(PreTrainedModel):  # type: ignore[m
             hidden = block(hidden, layout, experts)  # [T, D]
             logits.append(leave(hidden, layout))  # [B, C]
         layers = torch.full((len(layout.lengths),), len(self.blocks))
-        return SparseEncoderOutput(logits[-1], layers, torch.stack(logits))
+        return SparseEncoderOutput(logits[-1], layers, torch.stack(logits), hidden)
 
     def run_until_confident(
         self, hidden: Tensor, layout: Layout, experts: int, thresholds: Sequence[float]

@@ -10,6 +10,8 @@ from inference.model import SparseEncoderForSequenceClassification
 from inference.training.data import LabelledSet
 from inference.training.evaluate import all_exits, walk
 
+LEAST_LEFT = 30
+"""Held-out texts without which the last exit is not calibrated on those that get there alone."""
 NEVER = 2.0
 """A threshold that no confidence reaches."""
 EARLY_EXIT_LOSS = 0.02
@@ -35,17 +37,18 @@ def calibrate(
             before; ``None`` for as many as it needs.
     """
     config = model.config
-    logits = all_exits(model, held_out, config.experts_per_token)  # [N, M, C]
-    temperatures = fit_temperatures(logits, held_out.targets)
-    config.exit_temperatures = temperatures
-    for leave, temperature in zip(model.exits, temperatures, strict=True):
-        leave.temperature = temperature
-    logits = logits / torch.tensor(temperatures)[:, None, None]
+    raw = all_exits(model, held_out, config.experts_per_token)  # [N, M, C]
+    temperatures = fit_temperatures(raw, held_out.targets)
+    logits = raw / torch.tensor(temperatures)[:, None, None]
     usual = choose_threshold(logits, held_out, accuracy_loss=accuracy_loss)
     lower = choose_threshold(logits, held_out, accuracy_loss=max(EARLY_EXIT_LOSS, accuracy_loss))
     if most_layers is not None:
         usual = min(usual, affordable_threshold(logits, held_out, layers=most_layers))
         lower = min(usual, lower)
+    temperatures[-1] = _temperature_of_the_last(raw[-1], logits, held_out, usual, temperatures[-1])
+    config.exit_temperatures = temperatures
+    for leave, temperature in zip(model.exits, temperatures, strict=True):
+        leave.temperature = temperature
     config.exit_thresholds = [usual] * len(temperatures)
     config.efforts = ladder(usual, lower, config.experts_per_token)
 
@@ -80,6 +83,19 @@ def fit_temperatures(logits: Tensor, targets: Tensor) -> list[float]:
         losses = [F.cross_entropy(each / warmth, targets).item() for warmth in candidates]
         chosen.append(round(candidates[losses.index(min(losses))], 4))
     return chosen
+
+
+def _temperature_of_the_last(
+    raw: Tensor, logits: Tensor, texts: LabelledSet, threshold: float, otherwise: float
+) -> float:
+    """Return the last exit's temperature for the texts that get there, which are the hard ones.
+
+    It changes no label and lets nobody leave elsewhere: whoever is there leaves.
+    """
+    left = walk(logits, texts, [threshold] * len(logits)).layers == len(logits)  # [M]
+    if left.sum() < LEAST_LEFT:
+        return otherwise
+    return fit_temperatures(raw[None, left], texts.targets[left])[0]
 
 
 def choose_threshold(logits: Tensor, texts: LabelledSet, *, accuracy_loss: float) -> float:

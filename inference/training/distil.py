@@ -28,6 +28,9 @@ from inference.training.resume import State
 
 LABELS = 0.25
 """Weight of the labels beside the teacher's probabilities."""
+STATES = 1.0
+"""Weight of what the teacher's last layer makes of each token, as in "TinyBERT" (Jiao et al.,
+2020): of few classes, the probabilities alone say little about a text."""
 WARM_UP = 0.1
 
 
@@ -81,18 +84,25 @@ def distil(  # noqa: PLR0917 - who learns what from whom
     def loss(batch: Batch) -> Tensor:
         batch = corruptor(batch, words)
         with torch.no_grad():
-            taught = teacher(batch.input_ids, batch.layout).exits[-1]  # [B, C]
-            soft = softened(taught)
+            taught = teacher(batch.input_ids, batch.layout)
+            soft = softened(taught.logits)
         experts = draw_experts(most, chance)
-        exits = student(batch.input_ids, batch.layout, experts_per_token=experts).exits  # [N, B, C]
+        said = student(batch.input_ids, batch.layout, experts_per_token=experts)
         total = torch.zeros(())
-        for logits in exits:
+        for logits in said.exits:  # [B, C]
             total = total + LABELS * F.cross_entropy(logits, batch.targets, ignore_index=NO_LABEL)
             total = total + divergence(logits, soft)
-        return total / len(exits) + BALANCE * unevenness(student)
+        total = total / len(said.exits) + STATES * _strayed(said.hidden, taught.hidden)
+        return total + BALANCE * unevenness(student)
 
     groups, drawn = _groups(student, schedule), {"experts": chance, "words": words}
     learn(student, groups, train, schedule, _quick(loss), _pace, report, "student", state, drawn)
+
+
+def _strayed(ours: Tensor, theirs: Tensor) -> Tensor:
+    """Return how far states [T, D] are from others; 1 is as far as these are from their mean."""
+    theirs = theirs.float()
+    return F.mse_loss(ours.float(), theirs) / theirs.var()
 
 
 def _quick(loss_of: Callable[[Batch], Tensor]) -> LossOf:

@@ -8,10 +8,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from torch import Tensor, nn
 
-from inference.device import has_fast_bfloat16
 from inference.model import SparseEncoderForImageClassification
 from inference.training.data import Batch
-from inference.training.image_teacher import ImageTeacher
+from inference.training.image_teacher import ImageTeacher, quick_copy
 from inference.training.images import ImageSet
 from inference.training.learning import (
     BALANCE,
@@ -32,7 +31,7 @@ SMALL_SHARE = 0.6
 """Share of the teacher's epochs that run on smaller images, which cost half."""
 SMALLER = 0.72
 """Their side, as a share of the full one ("progressive learning": Tan and Le, EfficientNetV2)."""
-TINY = 128 * 128
+TINY = 96 * 96
 """Images of up to so many pixels are never shown smaller."""
 LABELS_WEIGHT = 0.25
 """Weight of the labels in the student's loss; the teacher's probabilities have the rest."""
@@ -115,7 +114,8 @@ def distil_images(  # noqa: PLR0917 - what learns, from whom, on what, how long
     """
     chance = torch.Generator().manual_seed(schedule.seed + 2)
     most = student.config.experts_per_token
-    teacher.eval()
+    quick = quick_copy(teacher, teachers.pixels[: schedule.batch_size].float())
+    kind = next(quick.parameters()).dtype
 
     def loss(batch: Batch, epoch: int) -> Tensor:
         view = views.draw(len(batch.targets), chance)
@@ -126,8 +126,8 @@ def distil_images(  # noqa: PLR0917 - what learns, from whom, on what, how long
             shown = view.show(pixels)
             return mix.show(shown) if mix else shown
 
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=has_fast_bfloat16()):
-            taught = teacher(normal(show(teachers.pixels[batch.index]))).float()
+        with torch.no_grad():
+            taught = quick(normal(show(teachers.pixels[batch.index])).to(kind)).float()
         soft, experts = softened(taught), draw_experts(most, chance)
         shown = show(batch.input_ids)
         exits = student(shown, batch.layout, experts_per_token=experts).exits  # [N, B, C]

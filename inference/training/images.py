@@ -255,8 +255,9 @@ class Sizes:
 
 TEACHER_AREA = 224 * 224
 """What the teacher's ImageNet weights were learned at."""
-MOST_ENLARGED = 2.0
-"""Small images are enlarged for the teacher, at most so many times; there is no more to see."""
+MOST_ENLARGED = 4.0
+"""Small images are enlarged for the teacher, at most so many times: it halves their sides five
+times over, and would be left with hardly a part of them to tell from another."""
 NEAR = 1.15
 """Images up to so many times half of the teacher's size are left to the student as they are."""
 STEP, LEAST = 16, 32

@@ -87,7 +87,7 @@ class TrainingSettings:
     width: int | None = None
     expert_size: int | None = None
     flips: bool = True
-    accuracy_loss: float = 0.005
+    accuracy_loss: float = 0.003
     most_work: float = 0.185
     threads: int | None = None
     resume: bool | None = None

@@ -36,7 +36,8 @@ ROUND = 20_000
 """Texts of one epoch at most: of larger sets, each epoch draws as many anew."""
 MAKING = (
     "fine-tuned on the texts, its feed-forward neurons cut into experts, then distilled on the "
-    "texts and on corrupted copies of them. The token embedding is the teacher's own."
+    "texts and on corrupted copies of them, from its answers and from what its last layer makes of "
+    "each token. The token embedding is its own from before it was fine-tuned, in 4 bits."
 )
 
 
@@ -91,6 +92,7 @@ def make_text_model(settings: TrainingSettings, report: Report) -> tuple[Made, W
         experts_per_token=recipe.experts_per_token,
     )
     work.begin(report, resume=settings.resume)
+    freeze_embedding(teacher, STORAGE_BITS["embedding"])
     schedule = _schedule(recipe, sets.train, student=False)
     some = replace(sets.train, per_round=ROUND)
     fine_tune(teacher, some, schedule, report, state=work.state("teacher"))
@@ -167,18 +169,19 @@ class Enough:
 
 
 FOR_TEACHER = Enough(steps=700, steps_per_class=12, least=2, most=10, most_steps=3_000)
-FOR_STUDENT = Enough(steps=1_500, steps_per_class=20, least=3, most=25, most_steps=6_000)
+FOR_STUDENT = Enough(steps=3_200, steps_per_class=40, least=3, most=25, most_steps=9_000)
 
 
 def _schedule(recipe: TextRecipe, train: TokenSet, *, student: bool) -> Schedule:
     examples, classes = len(train), int(train.targets.max()) + 1
     passes = recipe.epochs if student else recipe.teacher_epochs
     enough = FOR_STUDENT if student else FOR_TEACHER
-    epochs = enough.epochs(examples, classes, recipe.batch_size)
+    # A student's step takes a corrupted copy of each text, too.
+    size = max(1, recipe.batch_size // 2) if student else recipe.batch_size
+    epochs = enough.epochs(examples, classes, size)
     if passes:
         epochs = math.ceil(passes * examples / min(examples, ROUND))
     rate = recipe.rate if student else recipe.teacher_rate
-    size = recipe.batch_size
     return Schedule(
         epochs=epochs,
         rate=rate,
@@ -200,7 +203,6 @@ def _student(  # noqa: PLR0917 - what the teacher's stage left
     """Split the teacher and distil it."""
     student = split_teacher(teacher, shape, sets.train, seed=recipe.seed)
     student.config.storage_bits = dict(STORAGE_BITS)
-    freeze_embedding(student, STORAGE_BITS["embedding"])
     schedule = _schedule(recipe, sets.train, student=True)
     some = replace(sets.train, per_round=ROUND)
     distil(student, teacher, some, corruptor, schedule, report, state=work.state("student"))

@@ -137,8 +137,8 @@ def test_its_card_names_data_licences_and_shape():
     """What one has to know before using it."""
     title = f"# {CONFIG['checkpoint_name']} {CONFIG['checkpoint_version']}"
     assert title in CARD.splitlines()
-    assert "Data: SEntFiN 1.0" in CARD
-    assert "MIT licence" in CARD
+    assert "SEntFiN 1.0 (Sinha" in CARD
+    assert "Licence of the data: MIT." in CARD
     assert re.search(r"all-MiniLM-L6-v2\),\nApache-2\.0", CARD)
     assert f"{CONFIG['num_experts']} experts per layer" in CARD
     assert ", ".join(CONFIG["id2label"].values()) in CARD

@@ -29,7 +29,7 @@ def test_fused_convolutions_compute_the_same(count: int, kind: torch.dtype):
     torch.manual_seed(0)
     stem = Stem(1, 4).eval().to(kind).to(memory_format=torch.channels_last)
     fused = copy.deepcopy(stem)
-    fuse(fused, 1, (64, 96), together=3)
+    fuse(fused, torch.zeros(3, 1, 64, 96, dtype=kind))
     assert not list(fused.convolutions())
     pixels = torch.randn(count, 1, 64, 96).to(kind).contiguous(memory_format=torch.channels_last)
     with torch.inference_mode():

@@ -160,6 +160,7 @@ def test_an_early_exit_gives_what_that_exit_says_of_the_whole_run():
     assert len(set(expected)) >= 3
     assert early.layers.tolist() == expected
     assert early.exits is None
+    assert early.hidden is None
     taken = whole.exits[early.layers - 1, torch.arange(len(LENGTHS))]
     torch.testing.assert_close(early.logits, taken, rtol=1e-4, atol=1e-4)
 

@@ -177,3 +177,22 @@ def test_calibration_is_kept_in_the_configuration_and_in_the_exits():
     logits = all_exits(network, held_out, 2)
     assert choose_threshold(logits, held_out, accuracy_loss=0.5) == config.exit_thresholds[0]
     assert config.efforts[0] == {"name": "full", "experts": None, "exit_threshold": None}
+
+
+def test_the_last_exit_is_calibrated_on_those_that_get_there(monkeypatch: pytest.MonkeyPatch):
+    """They are the hard ones: an exit that is right on average is too sure of them."""
+    easy, hard = 300, 100
+    targets = torch.arange(easy + hard) % 3
+    is_hard = torch.arange(easy + hard) >= easy
+    wrong = (targets + 1) % 3
+    right_half = torch.where(torch.arange(easy + hard) % 2 == 0, targets, wrong)
+    first = _logits(torch.where(is_hard, 0.4, 0.99), torch.where(is_hard, wrong, targets))
+    last = _logits(torch.full((easy + hard,), 0.9), torch.where(is_hard, right_half, targets))
+    network = small_network()
+    exits = torch.stack([first, first, first, last])
+    monkeypatch.setattr("inference.training.calibrate.all_exits", lambda *_: exits)
+    calibrate(network, _texts(targets), accuracy_loss=0.01)
+    warmth = network.config.exit_temperatures[-1]
+    assert network.exits[-1].temperature == warmth
+    assert (last[is_hard] / warmth).softmax(1).amax(1).mean() == pytest.approx(0.5, abs=0.02)
+    assert fit_temperatures(last[None], targets)[0] < warmth / 2

@@ -247,12 +247,12 @@ def test_the_extra_that_training_needs_is_named(files: list[str], monkeypatch: p
     [
         (100, 3, 10, 25),
         (1_000, 3, 10, 25),
-        (3_000, 3, 8, 17),
-        (10_000, 3, 3, 5),
-        (10_000, 77, 6, 10),
+        (3_000, 3, 8, 18),
+        (10_000, 3, 3, 6),
+        (10_000, 77, 6, 11),
         (20_000, 3, 2, 3),
-        (100_000, 3, 5, 10),
-        (10_000_000, 3, 5, 10),
+        (100_000, 3, 5, 8),
+        (10_000_000, 3, 5, 8),
     ],
 )
 def test_small_sets_and_many_classes_are_gone_through_more_often(
@@ -260,4 +260,4 @@ def test_small_sets_and_many_classes_are_gone_through_more_often(
 ):
     """So that there are steps enough; beyond twenty thousand texts an epoch is a part of them."""
     assert FOR_TEACHER.epochs(examples, classes, 32) == teacher
-    assert FOR_STUDENT.epochs(examples, classes, 32) == student
+    assert FOR_STUDENT.epochs(examples, classes, 16) == student
