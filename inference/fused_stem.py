@@ -16,8 +16,9 @@ from inference.kernels import Layout
 from inference.model import ImageEmbedding, SparseEncoderConfig
 from inference.stem import Convolution
 
-TOGETHER = 100_000
-"""Pixels that run through the stem at once: their maps still fit in the processor's cache."""
+TOGETHER = 175_000
+"""Pixels that run through the stem at once, give or take half: their maps still fit in the
+processor's cache, and what a call costs by itself is shared by as many images as can be."""
 RELU6 = ("hardtanh", [0.0, 6.0], "")
 NOTHING: tuple[str, list[float], str] = ("none", [], "")
 
@@ -44,9 +45,10 @@ class PatchEmbedder:
     @torch.inference_mode()
     def __call__(self, pixels: Tensor) -> NDArray[np.float32]:
         """Embed images [B, P, H, W] of values 0 to 255 as [T, D]."""
+        count = max(1, round(len(pixels) / self._together))
         parts = [
             self._embedding(part, Layout((self._tokens,) * len(part)))
-            for part in torch.split(pixels, self._together)
+            for part in torch.tensor_split(pixels, count)
         ]
         embedded: NDArray[np.float32] = torch.cat(parts).float().numpy()
         return embedded
