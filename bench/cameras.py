@@ -17,7 +17,6 @@ import io
 import os
 import random
 import socket
-import struct
 import sys
 import tempfile
 import time
@@ -30,28 +29,18 @@ from typing import Any
 import aiohttp
 import msgspec
 import numpy as np
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from lane_server import EVENTS, HEAD, RESULTS, SIZE, headers_of, serve
 from PIL import Image
 from usage import Usage, tree
 
-from inference.clock import SystemClock
-from inference.optimizer import open_model
 from inference.processor import processor_name
-from inference.settings import SchedulerSettings
-from inference.work import OverloadPolicy
-from schemas.events import Modality
-from schemas.limits import DEFAULT_LIMITS
 from streams.connection import Connection
-from streams.lane import Lane
-from streams.offsets import Ledger
-from streams.publisher import Publisher
-from streams.sources import Cameras, Keep, Sources
+from streams.sources import Keep
 from streams.steel import FLAWS, draw_steel
 from streams.topics import ensure_topics
-from streams.warm_up import warm_up_examples
 
 TARGET = 0.995
-EVENTS, RESULTS = "events.camera", "results.camera"
 PARTITIONS = 8
 SIDES = (64, 80, 96, 112, 128)
 SEEDS = 8
@@ -59,9 +48,6 @@ SEEDS = 8
 TICK_S = 0.002
 DRAIN_S = 1.0
 READY_S = 120.0
-HEAD = struct.Struct(">IId")
-"""Bytes that follow, the image's number, when it was due in milliseconds since the epoch."""
-SIZE = struct.Struct(">I")
 
 Send = Callable[[int, int, float, bytes], Awaitable[None]]
 """Takes camera, number of the image, when it was due in milliseconds, and the file."""
@@ -132,106 +118,6 @@ async def send_all(send: Send, seen: Seen, options: argparse.Namespace) -> None:
         await send(camera, number, due * 1e3, files[dice.randrange(len(files))])
 
 
-def headers_of(run: str, camera: int, number: int) -> list[tuple[str, bytes]]:
-    """Write an image's CloudEvents headers."""
-    fields = {
-        "ce_specversion": "1.0",
-        "ce_id": f"{run}.{number}",
-        "ce_source": "bench",
-        "ce_type": "headrace.camera.v1",
-        "ce_cameraid": f"camera-{camera}",
-        "content-type": "image/jpeg",
-    }
-    return [(name, value.encode()) for name, value in fields.items()]
-
-
-# The lane by itself, in a process of its own behind a socket.
-
-
-class SocketProducer:
-    """Implements what the publisher asks of a producer: results go back through the socket."""
-
-    def __init__(self, writer: asyncio.StreamWriter) -> None:
-        self._writer = writer
-
-    async def send(self, topic: str, *, value: bytes | None, **_: Any) -> "asyncio.Future[None]":
-        """Send a result; it counts as acknowledged at once."""
-        if topic == RESULTS and value is not None:
-            self._writer.write(SIZE.pack(len(value)) + value)
-        sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        sent.set_result(None)
-        return sent
-
-
-async def serve(options: argparse.Namespace) -> None:
-    """Run the worker's lane on what comes through the socket."""
-    reader, writer = await asyncio.open_unix_connection(options.serve)
-    clock, ledger = SystemClock(), Ledger()
-    publisher = Publisher(SocketProducer(writer))
-    lane = Lane(
-        modality=Modality.CAMERA,
-        topic=EVENTS,
-        engine=open_model(options.model),
-        clock=clock,
-        scheduler_settings=SchedulerSettings(),
-        budget_ms=options.budget_ms,
-        on_overload=OverloadPolicy.DEGRADE,
-        limits=DEFAULT_LIMITS,
-        ledger=ledger,
-        publisher=publisher,
-        sources=Sources(
-            cameras=Cameras(keep=Keep(options.keep), unchanged_below=options.unchanged_below)
-        ),
-    )
-    partition = TopicPartition(EVENTS, 0)
-    ledger.assign([partition])
-    publisher.start()
-    await lane.scheduler.start(warmup=warm_up_examples(lane.engine, Modality.CAMERA))
-    writer.write(SIZE.pack(0))  # ready
-    tracker = ledger.tracker(partition)
-    assert tracker  # noqa: S101 - assigned above
-    waiting = b""
-    while read := await reader.read(1 << 20):
-        waiting += read
-        records, waiting = _records(waiting)
-        for one in records:
-            ledger.begin(tracker, one.offset)
-        lane.admit(records, tracker)
-    await lane.scheduler.close()
-    await publisher.close()
-
-
-def _records(data: bytes) -> tuple[list[ConsumerRecord], bytes]:
-    """Cut whole images out of what was read; return what is left."""
-    records, at = [], 0
-    while len(data) - at >= HEAD.size:
-        size, number, due_ms = HEAD.unpack_from(data, at)
-        end = at + HEAD.size + size
-        if end > len(data):
-            break
-        value = data[at + HEAD.size : end]
-        records.append(_record(number, due_ms, value))
-        at = end
-    return records, data[at:]
-
-
-def _record(number: int, due_ms: float, body: bytes) -> ConsumerRecord:
-    camera, value = int.from_bytes(body[:4], "big"), body[4:]
-    return ConsumerRecord(
-        topic=EVENTS,
-        partition=0,
-        offset=number,
-        timestamp=int(due_ms),
-        timestamp_type=0,
-        key=None,
-        value=value,
-        checksum=None,
-        serialized_key_size=-1,
-        serialized_value_size=len(value),
-        headers=tuple(headers_of("run", camera, number)),
-    )
-
-
 @contextlib.asynccontextmanager
 async def lane_alone(
     seen: Seen,
@@ -272,9 +158,6 @@ async def lane_alone(
             if process.returncode is None:
                 process.kill()
                 await process.wait()
-
-
-# The same through Kafka.
 
 
 @contextlib.asynccontextmanager
@@ -356,9 +239,6 @@ async def _until_ready(session: aiohttp.ClientSession, port: int) -> None:
                 if response.status == 200:
                     return
         await asyncio.sleep(0.2)
-
-
-# What is counted.
 
 
 def report(seen: Seen, cores: dict[str, float], options: argparse.Namespace) -> dict[str, Any]:
