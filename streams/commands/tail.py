@@ -141,6 +141,9 @@ def _result(result: dict[str, Any]) -> Text:
     line.append(f"{verdict.replace('_', ' '):<9}", style=VERDICT_STYLES[verdict])
     line.append(f"{result['latency']['total_ms']:>7,.0f} ms  ")
     line.append(result["event_id"])
+    origin = result.get("answered_from")
+    if origin not in (None, "model", "none"):
+        line.append(f"  from {origin.replace('_', ' ')}", style="dim")
     if result.get("reason"):
         line.append(f"  {result['reason']}", style="dim")
     return line
