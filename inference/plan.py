@@ -4,7 +4,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import heapify, heappop, heapreplace, merge
-from itertools import accumulate
+from itertools import accumulate, islice
 from typing import NamedTuple
 
 from inference.cost import Coefficients
@@ -166,6 +166,7 @@ class Outlook:
             self._find_overdue(line, alive)
             for line, alive in zip(self.lines, self._alive[0], strict=True)
         ]
+        self._dues: list[list[list[float]]] = []
         self._overdue_sequences = {entry.sequence for overdue in self._overdue for entry in overdue}
 
     def _least_key(self, line: Line, level: int) -> float:
@@ -305,24 +306,28 @@ class Outlook:
         return sum(
             (
                 max(0, (len(line.entries) if math.isinf(key) else line.before(key)) - alive)
-                + sum(entry.due < key for entry in self._passed(number, alive))
+                + bisect_left(dues, key)
             )
             * line.mean_tokens
-            for number, (line, alive) in enumerate(zip(self.lines, self.alive(level), strict=True))
+            for line, alive, dues in self._counted(level)
         )
 
     def _tokens_from(self, level: int, key: float) -> float:
         """Estimate the tokens that may run at an effort and whose key is not smaller."""
         return sum(
-            (
-                len(line.entries)
-                - max(alive, line.before(key))
-                + sum(entry.due >= key for entry in self._passed(number, alive))
-            )
+            (len(line.entries) - max(alive, line.before(key)) + len(dues) - bisect_left(dues, key))
             * line.mean_tokens
-            for number, (line, alive) in enumerate(zip(self.lines, self.alive(level), strict=True))
+            for line, alive, dues in self._counted(level)
             if self.allows(line, level)
         )
+
+    def _counted(self, level: int) -> Iterator[tuple[Line, int, list[float]]]:
+        """Yield lines with where their living works begin, and the own keys of overdue ones."""
+        alive = self.alive(level)
+        for following in range(len(self._dues), level + 1):
+            passed = (self._passed(*one) for one in enumerate(self.alive(following)))
+            self._dues.append([sorted(entry.due for entry in each) for each in passed])
+        return zip(self.lines, alive, self._dues[level], strict=True)
 
     def _passed(self, number: int, first: int) -> list[Entry]:
         """Return a line's overdue works among the entries before an index."""
@@ -340,8 +345,9 @@ class Outlook:
             first: Index of the first entry that counts by its place.
             least: The least key by its own deadline that an overdue work must have.
         """
-        ahead = [entry for entry in self._passed(number, first) if entry.due >= least]
-        return ahead[: self._most] + self.lines[number].entries[first : first + self._most]
+        passed = self._passed(number, first)
+        ahead = list(islice((entry for entry in passed if entry.due >= least), self._most))
+        return ahead + self.lines[number].entries[first : first + self._most]
 
     def _without_overdue(self, entries: list[Entry]) -> list[Entry]:
         if not self._overdue_sequences:
