@@ -18,7 +18,7 @@ class Verdict(StrEnum):
     DEGRADED = "degraded"
     """Published before the deadline, with less effort than the model's full."""
     SHED = "shed"
-    """Not classified, because no effort could have met the deadline."""
+    """Not classified: no effort could have met the deadline, or a newer event superseded it."""
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
