@@ -14,7 +14,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from inference.cost import CostModel
+from inference.cost import Coefficients, CostModel
 from inference.engine import EffortLevel
 from inference.plan import GOOD_RATE, Outlook, Plan
 from inference.queue import DeadlineQueue, Entry, Line
@@ -107,13 +107,11 @@ class MicroBatcher:
         """
         if not queue:
             return Decision()
-        forms = now >= device_free_at - self._lead
         costs = [cost.coefficients(effort.name) for effort in self._efforts]
-        start = max(now, device_free_at) if forms else now
-        outlook = Outlook(queue, start, costs, self._settings)
+        if now < device_free_at - self._lead:
+            return self._while_busy(queue, now, costs, device_free_at)
+        outlook = Outlook(queue, max(now, device_free_at), costs, self._settings)
         hopeless, tight = self._sort_out(outlook)
-        if not forms:
-            return Decision(None, tuple(hopeless), self._wake_at(outlook, now, device_free_at))
         plan, reason = self._choose(queue, outlook, tight)
         if not plan.entries and len(hopeless) < len(queue):
             plan, reason = self._misjudged(outlook, _front(queue, hopeless))
@@ -122,6 +120,20 @@ class MicroBatcher:
             hopeless.remove(probe)
             plan, reason = self._probe(outlook, probe)
         return Decision(self._batch(plan, reason, cost), tuple(hopeless))
+
+    def _while_busy(
+        self,
+        queue: DeadlineQueue,
+        now: float,
+        costs: Sequence[Coefficients],
+        device_free_at: float,
+    ) -> Decision:
+        """Shed what has become hopeless; nearly always nothing has, and that is seen at once."""
+        hopeless: list[Shed] = []
+        lines = queue.lines
+        if any(line.inheriting or self._hopeless_at(line, costs) < now for line in lines):
+            hopeless, _ = self._sort_out(Outlook(queue, now, costs, self._settings))
+        return Decision(None, tuple(hopeless), self._wake_at(queue, now, costs, device_free_at))
 
     def _sort_out(self, outlook: Outlook) -> tuple[list[Shed], list[tuple[int, Entry]]]:
         """Part the works that full effort may not save into hopeless ones and those in need.
@@ -236,17 +248,22 @@ class MicroBatcher:
             late=plan.late,
         )
 
-    def _wake_at(self, outlook: Outlook, now: float, device_free_at: float) -> float | None:
+    def _wake_at(
+        self,
+        queue: DeadlineQueue,
+        now: float,
+        costs: Sequence[Coefficients],
+        device_free_at: float,
+    ) -> float | None:
         """Return when the next batch is due to be formed or the next work becomes hopeless."""
-        expiry = math.inf
-        for line in outlook.lines:
-            if line.policy is not OverloadPolicy.LATE:
-                expiry = min(expiry, self._hopeless_at(outlook, line))
+        expiry = min((self._hopeless_at(line, costs) for line in queue.lines), default=math.inf)
         wake_at = min(device_free_at - self._lead, max(expiry, now + EXPIRY_TICK_S))
         return wake_at if wake_at < math.inf else None
 
-    def _hopeless_at(self, outlook: Outlook, line: Line) -> float:
-        costs = outlook.costs if line.policy is OverloadPolicy.DEGRADE else outlook.costs[:1]
+    def _hopeless_at(self, line: Line, costs: Sequence[Coefficients]) -> float:
+        if line.policy is OverloadPolicy.LATE:
+            return math.inf
+        costs = costs if line.policy is OverloadPolicy.DEGRADE else costs[:1]
         work = line.entries[0].work
         return work.deadline - self._reserve - min(cost.seconds(work.tokens, 1) for cost in costs)
 

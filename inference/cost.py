@@ -9,10 +9,9 @@ quantile asked for. All three take bounded steps, so that one pause of the machi
 """
 
 import math
+import sys
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple, Protocol
-
-import numpy as np
 
 UNIT = 100.0
 """Tokens and events enter the fit in hundreds; it keeps the equations well conditioned."""
@@ -85,6 +84,8 @@ class LearnedCost:
     def __init__(self, quantile: float) -> None:
         self._quantile = quantile
         self._fits: dict[str, _Fit] = {}
+        self._scaled: dict[str, Coefficients] = {}
+        """What was asked for since something was last learned."""
         self._log_speed = 0.0
         self._log_tail = math.log(1.1)
         self._factor = 1.0
@@ -101,8 +102,12 @@ class LearnedCost:
 
     def coefficients(self, effort: str) -> Coefficients:
         """Return the curve behind :meth:`predict`."""
-        fit = self._fits.get(effort)
-        return _UNKNOWN if fit is None else fit.curve.scaled(self._factor)
+        found = self._scaled.get(effort)
+        if found is None:
+            fit = self._fits.get(effort)
+            found = _UNKNOWN if fit is None else fit.curve.scaled(self._factor)
+            self._scaled[effort] = found
+        return found
 
     def known(self) -> Mapping[str, Coefficients]:
         """Return the curves of all efforts seen so far."""
@@ -114,9 +119,10 @@ class LearnedCost:
         for tokens, events, seconds in measurements:
             fit.anchor(tokens, events, seconds)
         fit.solve()
+        self._scaled.clear()
 
     def observe(self, tokens: int, events: int, effort: str, seconds: float) -> None:
-        """Learn from one batch; constant time, some 20 microseconds."""
+        """Learn from one batch; constant time."""
         if seconds <= 0.0:
             return
         fit = self._fits.setdefault(effort, _Fit())
@@ -124,6 +130,7 @@ class LearnedCost:
         if typical <= 0.0:
             fit.anchor(tokens, events, seconds / math.exp(self._log_speed))
             fit.solve()
+            self._scaled.clear()
             return
         log_ratio = math.log(seconds / typical) - self._log_speed
         fit.learn(tokens, events, typical, math.exp(min(CLIP, max(-CLIP, log_ratio))))
@@ -135,55 +142,100 @@ class LearnedCost:
     def _rescale(self) -> None:
         self._log_tail = max(math.log(LEAST_TAIL), self._log_tail)
         self._factor = math.exp(self._log_speed + self._log_tail)
+        self._scaled.clear()
 
 
 class _Fit:
-    """Relative least squares with forgetting; coefficients below zero are held at zero."""
+    """Relative least squares with forgetting; coefficients below zero are held at zero.
+
+    Plain numbers: at this size they are solved several times sooner than arrays are handed to
+    LAPACK, and this runs after every batch on the event loop.
+    """
 
     def __init__(self) -> None:
         self.curve = Coefficients()
-        self._anchor_gram = np.zeros((3, 3))
-        self._anchor_moment = np.zeros(3)
-        self._gram = np.zeros((3, 3))
-        self._moment = np.zeros(3)
+        self._anchor = _Normal()
+        self._recent = _Normal()
 
     def anchor(self, tokens: int, events: int, seconds: float) -> None:
         """Add what is never forgotten."""
-        row = _row(tokens, events, seconds)
-        self._anchor_gram += np.outer(row, row)
-        self._anchor_moment += row
+        self._anchor.add(tokens, events, seconds, 1.0)
 
     def learn(self, tokens: int, events: int, typical_s: float, ratio: float) -> None:
         """Add a batch that took ``ratio`` times what was typical, forget the past a little."""
-        row = _row(tokens, events, typical_s)
-        self._gram *= MEMORY
-        self._gram += np.outer(row, row)
-        self._moment *= MEMORY
-        self._moment += row * ratio
+        self._recent.fade(MEMORY)
+        self._recent.add(tokens, events, typical_s, ratio)
         self.solve()
 
     def solve(self) -> None:
         """Fit the curve to what is remembered."""
-        gram = self._anchor_gram + self._gram
-        moment = self._anchor_moment + self._moment
-        gram[np.diag_indices(3)] += RIDGE * gram.trace() + np.finfo(float).tiny
+        gram, moment = self._anchor.plus(self._recent)
+        ridge = RIDGE * (gram[0][0] + gram[1][1] + gram[2][2]) + sys.float_info.min
+        for place in range(3):
+            gram[place][place] += ridge
         kept = [0, 1, 2]
+        values = [0.0, 0.0, 0.0]
         while kept:
-            solution = np.linalg.solve(gram[np.ix_(kept, kept)], moment[kept])
-            lowest = int(solution.argmin())
-            if solution[lowest] >= 0.0:
+            solution = _solve([[gram[i][j] for j in kept] for i in kept], [moment[i] for i in kept])
+            lowest = min(solution)
+            if lowest >= 0.0:
+                for place, value in zip(kept, solution, strict=True):
+                    values[place] = value
                 break
-            kept.pop(lowest)
-        values = dict(zip(kept, solution.tolist(), strict=True)) if kept else {}
-        self.curve = Coefficients(
-            values.get(0, 0.0), values.get(1, 0.0) / UNIT, values.get(2, 0.0) / UNIT
-        )
+            kept.pop(solution.index(lowest))
+        self.curve = Coefficients(values[0], values[1] / UNIT, values[2] / UNIT)
+
+
+class _Normal:
+    """The normal equations of rows (1, tokens, events), each divided by its own seconds."""
+
+    __slots__ = ("gram", "moment")
+
+    def __init__(self) -> None:
+        self.gram = [0.0] * 6
+        """The upper triangle, row by row."""
+        self.moment = [0.0] * 3
+
+    def add(self, tokens: int, events: int, scale_s: float, ratio: float) -> None:
+        """Add a row that should come to ``ratio``."""
+        one, by_token, by_event = 1.0 / scale_s, tokens / UNIT / scale_s, events / UNIT / scale_s
+        gram, moment = self.gram, self.moment
+        gram[0] += one * one
+        gram[1] += one * by_token
+        gram[2] += one * by_event
+        gram[3] += by_token * by_token
+        gram[4] += by_token * by_event
+        gram[5] += by_event * by_event
+        moment[0] += one * ratio
+        moment[1] += by_token * ratio
+        moment[2] += by_event * ratio
+
+    def fade(self, factor: float) -> None:
+        """Let all rows so far count less."""
+        self.gram = [value * factor for value in self.gram]
+        self.moment = [value * factor for value in self.moment]
+
+    def plus(self, other: "_Normal") -> tuple[list[list[float]], list[float]]:
+        """Return the sum with others', as a matrix and a vector."""
+        a, b, c, d, e, f = (x + y for x, y in zip(self.gram, other.gram, strict=True))
+        moment = [x + y for x, y in zip(self.moment, other.moment, strict=True)]
+        return [[a, b, c], [b, d, e], [c, e, f]], moment
+
+
+def _solve(matrix: list[list[float]], vector: list[float]) -> list[float]:
+    """Solve equations by elimination; the matrix is positive definite, so it needs no pivots."""
+    size = len(vector)
+    for pivot in range(size):
+        for row in range(pivot + 1, size):
+            factor = matrix[row][pivot] / matrix[pivot][pivot]
+            for column in range(pivot + 1, size):
+                matrix[row][column] -= factor * matrix[pivot][column]
+            vector[row] -= factor * vector[pivot]
+    for row in range(size - 1, -1, -1):
+        for column in range(row + 1, size):
+            vector[row] -= matrix[row][column] * vector[column]
+        vector[row] /= matrix[row][row]
+    return vector
 
 
 _UNKNOWN = Coefficients()
-
-
-def _row(
-    tokens: int, events: int, scale_s: float
-) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
-    return np.array((1.0, tokens / UNIT, events / UNIT)) / scale_s

@@ -74,8 +74,12 @@ class Dispatch:
 
     def admit(self, works: Iterable[Work], now: float) -> list[Superseded]:
         """Queue works; return those, of them or of those that waited, that newer ones supersede."""
-        admitted = (self._latest.admit(work, now) for work in works)
-        return [superseded for superseded in admitted if superseded is not None]
+        found = []
+        for work in works:
+            superseded = self._latest.admit(work, now)
+            if superseded is not None:
+                found.append(superseded)
+        return found
 
     def settle(self, subject: Subject) -> list[Superseded]:
         """Take out what waits for a subject that something newer has answered already."""

@@ -135,7 +135,7 @@ class Latest:
         if subject.key in self._waiting:
             turn = self._waiting[subject.key].turn
         superseded = self._take_out(subject)
-        turn = self._queue.push(work, now, turn=turn)
+        turn = self._queue.push(work, now, turn=turn).turn
         if subject.is_final:
             self._finals.set(subject.key, _Final(subject.name, now))
         else:

@@ -95,15 +95,6 @@ class Plan:
         seconds = self.seconds
         return self.tokens / seconds if seconds > 0.0 else math.inf
 
-    @property
-    def is_full(self) -> bool:
-        """Whether growing further is not allowed or not worthwhile."""
-        return (
-            len(self.entries) >= self._settings.max_batch_events
-            or self.tokens >= self._settings.max_batch_tokens
-            or self.tokens >= self._enough
-        )
-
     def fill(self, candidates: Iterable[Entry], *, late: bool = False) -> "Plan":
         """Add what fits, in order.
 
@@ -111,29 +102,29 @@ class Plan:
             candidates: Works in the order in which they should be considered.
             late: The candidates' own deadlines are beyond rescue and bind the batch no more.
         """
-        misfits = 0
+        settings, entries, tokens, due = self._settings, self.entries, self.tokens, self.due
+        most_events, most_tokens = settings.max_batch_events, settings.max_batch_tokens
+        enough = min(most_tokens, self._enough)
+        reserve_s = settings.publish_reserve_ms / 1e3
+        fixed_s, per_token_s, per_event_s = self.cost
+        start, misfits = self._start, 0
+        # The innermost loop of all scheduling; calls and attributes in it cost as much as it does.
         for entry in candidates:
-            if self.is_full or misfits > MISFITS:
+            events = len(entries)
+            if tokens >= enough or events >= most_events or misfits > MISFITS:
                 break
-            if self._add(entry, late=late):
-                self.late |= late
-            else:
+            work = entry.work
+            more = tokens + work.encoded.tokens
+            bound = due if late else min(due, work.deadline - reserve_s)
+            seconds = fixed_s + per_token_s * more + per_event_s * (events + 1)
+            if start + seconds > bound or (more > most_tokens and entries):
                 misfits += 1
+                continue
+            entries.append(entry)
+            tokens, due = more, bound
+            self.late |= late
+        self.tokens, self.due = tokens, due
         return self
-
-    def _add(self, entry: Entry, *, late: bool) -> bool:
-        tokens = self.tokens + entry.work.tokens
-        if tokens > self._settings.max_batch_tokens and self.entries:
-            return False
-        due = self.due
-        if not late:
-            due = min(due, entry.work.deadline - self._settings.publish_reserve_ms / 1e3)
-        if self._start + self.cost.seconds(tokens, len(self.entries) + 1) > due:
-            return False
-        self.entries.append(entry)
-        self.tokens = tokens
-        self.due = due
-        return True
 
 
 class Outlook:

@@ -126,7 +126,8 @@ class DeadlineQueue:
         self.share = 1.0
         self._token_s = 0.0
         self._weights = weights
-        self._lines: dict[tuple[int, OverloadPolicy], Line] = {}
+        self._lines: list[list[Line]] = [[] for _ in weights]
+        """By priority, one per policy; looked through, as the policies are too slow to hash."""
         self._works = 0
         self._sequence = 0
 
@@ -145,8 +146,8 @@ class DeadlineQueue:
 
     @property
     def lines(self) -> list[Line]:
-        """The lines that hold works."""
-        return [line for line in self._lines.values() if line.entries]
+        """The lines that hold works, the highest priority first."""
+        return [line for same in reversed(self._lines) for line in same if line.entries]
 
     @property
     def earliest_deadline(self) -> float | None:
@@ -154,8 +155,8 @@ class DeadlineQueue:
         fronts = [line.entries[0] for line in self.lines]
         return min(fronts).work.deadline if fronts else None
 
-    def push(self, work: Work, now: float, *, turn: Turn | None = None) -> Turn:
-        """Add a work at ``now`` monotonic seconds; return its turn.
+    def push(self, work: Work, now: float, *, turn: Turn | None = None) -> Entry:
+        """Add a work at ``now`` monotonic seconds; return its entry.
 
         Args:
             work: Whose own deadline stays what it must meet.
@@ -163,22 +164,22 @@ class DeadlineQueue:
             turn: Of a work that has left the queue, to be taken over; ``None`` to queue up.
         """
         line = self._line_of(work)
-        if not line.entries:
+        entries = line.entries
+        if not entries:
             self._level(line)
             line.served_at = now
+        tokens, deadline = work.encoded.tokens, work.deadline
         if turn is None:
-            self._sequence += 1
-            turn = Turn(work.deadline, self._sequence)
-        elif turn.deadline > work.deadline:
-            turn = turn._replace(deadline=work.deadline)
-        entry = self._entry(work, turn)
-        insort(line.entries, entry)
-        tokens = work.encoded.tokens
+            self._sequence = sequence = self._sequence + 1
+            entry = Entry(deadline - tokens * self._token_s, sequence, work, deadline)
+        else:
+            entry = self._entry(work, turn._replace(deadline=min(turn.deadline, deadline)))
+            line.inheriting += entry.inherits
+        insort(entries, entry)
         line.tokens += tokens
-        line.inheriting += entry.inherits
         self.tokens += tokens
         self._works += 1
-        return turn
+        return entry
 
     def discard(self, work: Work, turn: Turn) -> None:
         """Remove one work that waits, found by its turn."""
@@ -231,21 +232,23 @@ class DeadlineQueue:
         if waiting:
             line.virtual = max(line.virtual, min(other.virtual for other in waiting))
             return
-        for other in self._lines.values():
-            other.virtual = 0.0
+        for same in self._lines:
+            for other in same:
+                other.virtual = 0.0
 
     def _by_line(self, entries: Iterable[Entry]) -> list[tuple[Line, list[Entry]]]:
-        parts: dict[tuple[int, OverloadPolicy], list[Entry]] = {}
+        parts: dict[Line, list[Entry]] = {}
         for entry in entries:
-            work = entry.work
-            parts.setdefault((work.priority, work.on_overload), []).append(entry)
-        return [(self._lines[where], sorted(part)) for where, part in parts.items()]
+            parts.setdefault(self._line_of(entry.work), []).append(entry)
+        return [(line, sorted(part)) for line, part in parts.items()]
 
     def _line_of(self, work: Work) -> Line:
-        where = (work.priority, work.on_overload)
-        line = self._lines.get(where)
-        if line is None:
-            line = self._lines[where] = Line(*where, self._weights[work.priority])
+        priority, policy = work.priority, work.on_overload
+        for line in self._lines[priority]:
+            if line.policy is policy:
+                return line
+        line = Line(priority, policy, self._weights[priority])
+        self._lines[priority].append(line)
         return line
 
     def _entry(self, work: Work, turn: Turn) -> Entry:
@@ -262,7 +265,7 @@ class DeadlineQueue:
                 run += 1
             del entries[last - run + 1 : last + 1]
             at -= run
-        tokens = sum(entry.work.tokens for entry in gone)
+        tokens = sum([entry.work.encoded.tokens for entry in gone])
         line.tokens -= tokens
         if line.inheriting:
             line.inheriting -= sum(entry.inherits for entry in gone)

@@ -71,19 +71,19 @@ class _Account:
         self.recent_at = now
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class _Bid:
     """A batch that a model would run now.
 
     Attributes:
         latest_start: Monotonic seconds from which on it would be too late for its tightest member;
-            infinity where all are late already.
+            infinity where all are late already, and where no other bids.
     """
 
     dispatch: Dispatch
     account: _Account
     batch: Batch
-    latest_start: float
+    latest_start: float = math.inf
 
 
 class Turns:
@@ -141,9 +141,7 @@ class Turns:
             if decision.wake_at is not None:
                 wake_at = min(wake_at, decision.wake_at)
             if decision.batch is not None:
-                start = max(now, free_at)
-                latest = _latest_start(dispatch, decision.batch, start)
-                bids.append(_Bid(dispatch, account, decision.batch, latest))
+                bids.append(_Bid(dispatch, account, decision.batch))
         flight = self._launch(self._choose(bids, max(now, free_at)), now) if bids else None
         return Turn(tuple(shed), flight, wake_at if wake_at < math.inf else None)
 
@@ -170,6 +168,9 @@ class Turns:
                 self._level(account)
                 account.served_at = now
             account.waiting = not dispatch.idle
+        if len(self._accounts) == 1:
+            dispatch.queue.share = 1.0
+            return
         active = sum(account.waiting for account in self._accounts.values())
         used = {dispatch: account.use(now) for dispatch, account in self._accounts.items()}
         total = sum(used.values())
@@ -189,6 +190,8 @@ class Turns:
     def _choose(self, bids: list[_Bid], start: float) -> _Bid:
         if len(bids) == 1:
             return bids[0]
+        for bid in bids:
+            bid.latest_start = _latest_start(bid.dispatch, bid.batch, start)
         starving = [bid for bid in bids if _is_starving(bid, start)]
         if starving:
             return min(starving, key=lambda bid: bid.account.served_at)
@@ -204,7 +207,8 @@ class Turns:
         flight = bid.dispatch.launch(bid.batch, now, started=None if self.flights else now)
         self.flights.append(flight)
         bid.account.served_at = now
-        bid.account.virtual += bid.batch.expected_s / _mean_weight(bid)
+        if len(self._accounts) > 1:
+            bid.account.virtual += bid.batch.expected_s / _mean_weight(bid)
         return flight
 
 

@@ -116,16 +116,16 @@ def test_policies_and_priorities_have_lines_of_their_own() -> None:
     )
     lines = [(line.priority, line.policy, len(line.entries)) for line in queue.lines]
     assert lines == [
-        (1, OverloadPolicy.DEGRADE, 1),
         (7, OverloadPolicy.DEGRADE, 1),
         (7, OverloadPolicy.SHED, 2),
+        (1, OverloadPolicy.DEGRADE, 1),
     ]
 
 
 def test_being_served_is_charged_by_weight() -> None:
     """The same tokens cost a priority of twice the weight half as much."""
     queue = queue_of(work(40, priority=3), work(40, priority=4), work(priority=3), work(priority=4))
-    low, high = queue.lines
+    high, low = queue.lines
     queue.take([low.entries[0], high.entries[0]], NOW + 1)
     assert low.virtual == 2 * high.virtual > 0
     assert low.served_at == high.served_at == NOW + 1
@@ -156,12 +156,12 @@ def test_a_line_served_out_of_turn_puts_no_other_behind() -> None:
     Level with the line that is furthest ahead, it would wait for all in between to catch up.
     """
     queue = queue_of(work(64, priority=1), work(priority=1), work(16, priority=4), work(priority=4))
-    aged, middle = queue.lines
+    middle, aged = queue.lines
     queue.take(aged.entries[:1], NOW)
     queue.take(middle.entries[:1], NOW)
     assert (aged.virtual, middle.virtual) == (32.0, 1.0)
     queue.push(work(priority=7), NOW)
-    urgent = queue.lines[-1]
+    urgent = queue.lines[0]
     assert urgent.virtual == middle.virtual
 
 
