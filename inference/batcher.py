@@ -4,7 +4,8 @@ While everything that waits can be met at full effort, the work with the least s
 (earliest deadline first, which is optimal then). Once that is impossible the same rule would serve
 every event a little too late, in tiny batches. So then, in this order:
 
-1. works that allow it get the highest effort at which all can be met;
+1. works that allow it get the highest effort at which all can be met; where it is enough that
+   works of low priority give way, only those do (``inference.apart``);
 2. where no effort is low enough, works too tight for a batch of good throughput are passed over,
    the rest share the device by the weights of their priorities, and what cannot be met any more
    is shed as soon as that is certain.
@@ -14,6 +15,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from inference.apart import plan_apart, plan_rigid
 from inference.cost import Coefficients, CostModel
 from inference.engine import EffortLevel
 from inference.plan import GOOD_RATE, Outlook, Plan
@@ -172,7 +174,9 @@ class MicroBatcher:
         if rescue is not None and (not full.entries or self._leaves_all_met(outlook, rescue)):
             why = _why_rescued(outlook, tight[0][1], self._reserve)
             return rescue, why if rescue.level else None
-        if full.entries and not self._leaves_all_met(outlook, full):
+        # Works of several kinds may need batches of their own; that must be seen a batch ahead.
+        delay_s = outlook.batch_seconds(0) if len(outlook.lines) > 1 else 0.0
+        if full.entries and not self._leaves_all_met(outlook, full, delay_s=delay_s):
             return self._choose_overloaded(outlook, full)
         return full.fill(late, late=True), None
 
@@ -192,30 +196,48 @@ class MicroBatcher:
 
     def _choose_overloaded(self, outlook: Outlook, full: Plan) -> tuple[Plan, str | None]:
         """Not all can be met at full effort: lower it, then part with what is too tight."""
-        best, reason = full, None
+        lost = sum(outlook.losses(full))
+        plan = plan_apart(outlook, len(self._efforts)) if len(outlook.lines) > 1 else None
+        if plan is None:
+            plan, meets_all = self._lower(outlook, full)
+            if not meets_all:
+                plan = self._part(outlook, plan)
+        if not plan.level:
+            return plan, None
+        return plan, f"full effort for all would leave {lost:.0f} waiting tokens too late"
+
+    def _lower(self, outlook: Outlook, full: Plan) -> tuple[Plan, bool]:
+        """Return the batch at the highest effort that leaves all met, or at the lowest if none."""
+        best = full
         leader = outlook.leader()
-        if leader is not None and leader.policy is OverloadPolicy.DEGRADE:
-            lost = sum(outlook.losses(full))
-            for level in range(1, len(self._efforts)):
-                lower = outlook.tight(level)
-                if not lower.entries or not outlook.helps(level, best.level):
-                    continue
+        if leader is None or leader.policy is not OverloadPolicy.DEGRADE:
+            return best, False
+        for level in range(1, len(self._efforts)):
+            lower = outlook.tight(level)
+            if lower.entries and outlook.helps(level, best.level):
                 best = lower
-                reason = f"full effort for all would leave {lost:.0f} waiting tokens too late"
                 if self._leaves_all_met(outlook, best):
-                    return best, reason
+                    return best, True
+        return best, False
+
+    def _part(self, outlook: Outlook, best: Plan) -> Plan:
+        """No effort meets all: return the batch that loses the least, by weight where it can be."""
+        if not best.level and len(outlook.lines) > 1:
+            rigid = plan_rigid(outlook, len(self._efforts))
+            if rigid is not None:
+                return rigid
         wide = outlook.wide(best.level)
         if outlook.is_saturated_after(best):
             # No order meets all, so the weights decide, unless that costs throughput.
-            return (wide if wide.rate >= GOOD_RATE * best.rate else best), reason
+            return wide if wide.rate >= GOOD_RATE * best.rate else best
         saved = outlook.losses(best).now - outlook.losses(wide).now
-        if wide.entries and saved > outlook.mean_tokens:
-            return wide, reason
-        return best, reason
+        return wide if wide.entries and saved > outlook.mean_tokens else best
 
-    def _leaves_all_met(self, outlook: Outlook, plan: Plan) -> bool:
+    def _leaves_all_met(self, outlook: Outlook, plan: Plan, *, delay_s: float = 0.0) -> bool:
         """Say whether what waits behind a plan can be met; one mean work is within the estimate."""
-        return bool(plan.entries) and max(outlook.losses(plan)) <= outlook.mean_tokens
+        if not plan.entries:
+            return False
+        return max(outlook.losses(plan, delay_s=delay_s)) <= outlook.mean_tokens
 
     def _misjudged(self, outlook: Outlook, entry: Entry) -> tuple[Plan, str | None]:
         """Run a work that is too tight though its key, computed at older costs, says otherwise.

@@ -202,21 +202,36 @@ class Outlook:
         ]
         return list(merge(*parts))
 
-    def tight(self, level: int) -> Plan:
-        """Plan around the work with the least slack: right while all can be met."""
+    def front(self, number: int, level: int) -> Entry | None:
+        """Return a line's work with the least slack of those in time at an effort."""
+        waiting = self._waiting(number, self.alive(level)[number])
+        return min(waiting, key=self.key_of, default=None)
+
+    def tight(self, level: int, *, among: Sequence[bool] | None = None) -> Plan:
+        """Plan around the work with the least slack: right while all can be met.
+
+        Args:
+            level: The effort.
+            among: Which lines' works to choose from; of all if not given.
+        """
         parts = [
             self._waiting(number, alive)
             for number, (line, alive) in enumerate(zip(self.lines, self.alive(level), strict=True))
-            if self.allows(line, level)
+            if self.allows(line, level) and (among is None or among[number])
         ]
         return self.plan(level).fill(parts[0] if len(parts) == 1 else merge(*parts))
 
-    def wide(self, level: int) -> Plan:
-        """Plan for throughput: pass over works so tight that they would keep the batch small."""
+    def wide(self, level: int, *, among: Sequence[bool] | None = None) -> Plan:
+        """Plan for throughput: pass over works so tight that they would keep the batch small.
+
+        Args:
+            level: The effort.
+            among: Which lines' works to choose from; of all if not given.
+        """
         least = self.start + self._reserve + self._horizon(level)
         parts = [
             self._waiting(number, max(alive, line.before(least)), least)
-            if self.allows(line, level)
+            if self.allows(line, level) and (among is None or among[number])
             else []
             for number, (line, alive) in enumerate(zip(self.lines, self.alive(level), strict=True))
         ]
@@ -245,13 +260,17 @@ class Outlook:
         ]
         return min(able, key=self._turn, default=None)
 
-    def losses(self, plan: Plan) -> Losses:
+    def losses(self, plan: Plan, *, delay_s: float = 0.0) -> Losses:
         """Estimate what would miss its deadline once ``plan`` has run.
 
         Behind it batches of good throughput follow, so that a work is lost that is due before the
         end of the one that it would be part of: after ``k`` of them no more than ``k`` batches'
         worth may have been due before the end of the next. They take longer where the device is
         shared with other models.
+
+        Args:
+            plan: What runs first.
+            delay_s: Time in which the device does something else before it goes on.
         """
         level = plan.level
         remaining = self._tokens_before(level, math.inf) - plan.tokens
@@ -259,12 +278,12 @@ class Outlook:
             return Losses(0.0, 0.0)
         batch = min(remaining, self.enough_tokens(self.costs[level]))
         seconds = self._seconds(level, batch) / self._share
-        keys = sorted((self._key(entry), entry.work.tokens) for entry in plan.entries)
+        keys = sorted((self.key_of(entry), entry.work.tokens) for entry in plan.entries)
         taken = [0, *accumulate(tokens for _, tokens in keys)]
         losses = []
         for done in range(min(MOST_STEPS, math.ceil(remaining / batch))):
             last = self._seconds(level, min(batch, remaining - done * batch)) / self._share
-            key = self.start + self._reserve + plan.seconds + done * seconds + last
+            key = self.start + self._reserve + plan.seconds + delay_s + done * seconds + last
             due = self._tokens_before(level, key) - taken[bisect_left(keys, (key,))]
             losses.append(due - done * batch)
         now = max(0.0, losses[0])
@@ -293,15 +312,34 @@ class Outlook:
         return self.costs[level].seconds(tokens, tokens / self.mean_tokens)
 
     def _tokens_before(self, level: int, key: float) -> float:
-        """Estimate the tokens of works in time whose key is smaller."""
-        return sum(
+        return sum(self.tokens_before(level, key))
+
+    def tokens_before(self, level: int, key: float) -> list[float]:
+        """Estimate, line by line, the tokens of works in time whose key is smaller."""
+        return [
             (
                 max(0, (len(line.entries) if math.isinf(key) else line.before(key)) - alive)
                 + bisect_left(dues, key)
             )
             * line.mean_tokens
             for line, alive, dues in self._counted(level)
-        )
+        ]
+
+    def taken_before(self, plan: Plan, key: float) -> int:
+        """Return the tokens of a plan's works whose key is smaller."""
+        return sum(entry.work.tokens for entry in plan.entries if self.key_of(entry) < key)
+
+    def latest_key(self, seconds: float) -> float:
+        """Return the least key of a work that may end so many seconds after the start."""
+        return self.start + self._reserve + seconds
+
+    def batch_seconds(self, level: int) -> float:
+        """Return what a batch of good throughput takes, longer where the device is shared."""
+        return self._seconds(level, self.enough_tokens(self.costs[level])) / self._share
+
+    def token_seconds(self, level: int) -> float:
+        """Return what a token takes in such batches."""
+        return self.batch_seconds(level) / self.enough_tokens(self.costs[level])
 
     def _tokens_from(self, level: int, key: float) -> float:
         """Estimate the tokens that may run at an effort and whose key is not smaller."""
@@ -345,7 +383,7 @@ class Outlook:
             return entries
         return [entry for entry in entries if entry.sequence not in self._overdue_sequences]
 
-    def _key(self, entry: Entry) -> float:
+    def key_of(self, entry: Entry) -> float:
         """Return the key that a work counts by: its place's, or its own once it is overdue."""
         return entry.due if entry.sequence in self._overdue_sequences else entry.key
 
