@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from inference.apart import plan_apart, plan_rigid
 from inference.cost import Coefficients, CostModel
 from inference.engine import EffortLevel
-from inference.plan import GOOD_RATE, Outlook, Plan
+from inference.plan import GOOD_RATE, Outlook, Plan, plan_all
 from inference.queue import DeadlineQueue, Entry, Line
 from inference.settings import SchedulerSettings
 from inference.work import OverloadPolicy
@@ -112,7 +112,11 @@ class MicroBatcher:
         costs = [cost.coefficients(effort.name) for effort in self._efforts]
         if now < device_free_at - self._lead:
             return self._while_busy(queue, now, costs, device_free_at)
-        outlook = Outlook(queue, max(now, device_free_at), costs, self._settings)
+        start = max(now, device_free_at)
+        everything = plan_all(queue, start, costs[0], self._settings)
+        if everything is not None:
+            return Decision(self._batch(everything, None, cost))
+        outlook = Outlook(queue, start, costs, self._settings)
         hopeless, tight = self._sort_out(outlook)
         plan, reason = self._choose(queue, outlook, tight)
         if not plan.entries and len(hopeless) < len(queue):
@@ -130,12 +134,17 @@ class MicroBatcher:
         costs: Sequence[Coefficients],
         device_free_at: float,
     ) -> Decision:
-        """Shed what has become hopeless; nearly always nothing has, and that is seen at once."""
+        """Shed what has become hopeless, nearly always nothing, and say when to look again."""
         hopeless: list[Shed] = []
-        lines = queue.lines
-        if any(line.inheriting or self._hopeless_at(line, costs) < now for line in lines):
+        expiry = math.inf
+        inheriting = 0
+        for line in queue.lines:
+            inheriting += line.inheriting
+            expiry = min(expiry, self._hopeless_at(line, costs))
+        if inheriting or expiry < now:
             hopeless, _ = self._sort_out(Outlook(queue, now, costs, self._settings))
-        return Decision(None, tuple(hopeless), self._wake_at(queue, now, costs, device_free_at))
+        wake_at = min(device_free_at - self._lead, max(expiry, now + EXPIRY_TICK_S))
+        return Decision(None, tuple(hopeless), wake_at if wake_at < math.inf else None)
 
     def _sort_out(self, outlook: Outlook) -> tuple[list[Shed], list[tuple[int, Entry]]]:
         """Part the works that full effort may not save into hopeless ones and those in need.
@@ -270,24 +279,17 @@ class MicroBatcher:
             late=plan.late,
         )
 
-    def _wake_at(
-        self,
-        queue: DeadlineQueue,
-        now: float,
-        costs: Sequence[Coefficients],
-        device_free_at: float,
-    ) -> float | None:
-        """Return when the next batch is due to be formed or the next work becomes hopeless."""
-        expiry = min((self._hopeless_at(line, costs) for line in queue.lines), default=math.inf)
-        wake_at = min(device_free_at - self._lead, max(expiry, now + EXPIRY_TICK_S))
-        return wake_at if wake_at < math.inf else None
-
     def _hopeless_at(self, line: Line, costs: Sequence[Coefficients]) -> float:
+        """Return when the first work of a line becomes hopeless; never, if it is run late."""
         if line.policy is OverloadPolicy.LATE:
             return math.inf
-        costs = costs if line.policy is OverloadPolicy.DEGRADE else costs[:1]
         work = line.entries[0].work
-        return work.deadline - self._reserve - min(cost.seconds(work.tokens, 1) for cost in costs)
+        tokens = work.encoded.tokens
+        needed_s = costs[0].seconds(tokens, 1)
+        if line.policy is OverloadPolicy.DEGRADE:
+            for cost in costs:
+                needed_s = min(needed_s, cost.seconds(tokens, 1))
+        return work.deadline - self._reserve - needed_s
 
 
 def _front(queue: DeadlineQueue, hopeless: Sequence[Shed]) -> Entry:

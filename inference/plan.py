@@ -95,6 +95,11 @@ class Plan:
         seconds = self.seconds
         return self.tokens / seconds if seconds > 0.0 else math.inf
 
+    def hold(self, entries: list[Entry], tokens: int) -> "Plan":
+        """Hold works that are known to fit, of so many tokens in all."""
+        self.entries, self.tokens = entries, tokens
+        return self
+
     def fill(self, candidates: Iterable[Entry], *, late: bool = False) -> "Plan":
         """Add what fits, in order.
 
@@ -125,6 +130,50 @@ class Plan:
             self.late |= late
         self.tokens, self.due = tokens, due
         return self
+
+
+def enough_tokens(cost: Coefficients, mean_tokens: float, settings: SchedulerSettings) -> float:
+    """Return the size of a batch from which on throughput hardly improves, within the bounds.
+
+    Args:
+        cost: Of batches.
+        mean_tokens: Per work, above 0.
+        settings: The bounds.
+    """
+    slope = cost.per_token_s + cost.per_event_s / mean_tokens
+    most = min(settings.max_batch_tokens, settings.max_batch_events * mean_tokens)
+    if slope <= 0.0:
+        return most
+    amortised = cost.fixed_s * (1.0 / FIXED_SHARE - 1.0) / slope
+    return min(most, max(amortised, (LEAST_BATCH_S - cost.fixed_s) / slope))
+
+
+def plan_all(
+    queue: DeadlineQueue, start: float, cost: Coefficients, settings: SchedulerSettings
+) -> Plan | None:
+    """Return one batch of all that waits, if it is small enough and nobody is in a hurry.
+
+    That is nearly every batch below capacity, and found without an :class:`Outlook`; ``None`` says
+    that one is needed.
+
+    Args:
+        queue: What waits; not empty.
+        start: Monotonic seconds at which the batch would start.
+        cost: At full effort.
+        settings: The bounds.
+    """
+    enough = enough_tokens(cost, max(1.0, queue.mean_tokens), settings)
+    if queue.tokens > enough or len(queue) > settings.max_batch_events:
+        return None
+    lines = queue.lines
+    end = start + cost.seconds(queue.tokens, len(queue)) + settings.publish_reserve_ms / 1e3
+    # No deadline is before its key, nor any key before the first.
+    if any(line.inheriting or line.entries[0].key < end for line in lines):
+        return None
+    parts = [line.entries for line in lines]
+    return Plan(0, cost, start, enough, settings).hold(
+        list(parts[0]) if len(parts) == 1 else list(merge(*parts)), queue.tokens
+    )
 
 
 class Outlook:
@@ -296,13 +345,7 @@ class Outlook:
 
     def enough_tokens(self, cost: Coefficients) -> float:
         """Return the size from which on throughput hardly improves, within the bounds."""
-        settings = self._settings
-        slope = cost.per_token_s + cost.per_event_s / self.mean_tokens
-        most = min(settings.max_batch_tokens, settings.max_batch_events * self.mean_tokens)
-        if slope <= 0.0:
-            return most
-        amortised = cost.fixed_s * (1.0 / FIXED_SHARE - 1.0) / slope
-        return min(most, max(amortised, (LEAST_BATCH_S - cost.fixed_s) / slope))
+        return enough_tokens(cost, self.mean_tokens, self._settings)
 
     @property
     def _most(self) -> int:

@@ -258,6 +258,9 @@ class DeadlineQueue:
     def _cut(self, line: Line, gone: list[Entry]) -> int:
         """Remove sorted entries, run by run as most lie side by side; return their tokens."""
         entries, at = line.entries, len(gone)
+        if at == len(entries):
+            entries.clear()
+            at = 0
         while at:
             last = bisect_left(entries, gone[at - 1])
             run = 1

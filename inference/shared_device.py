@@ -149,7 +149,7 @@ class SharedDevice:
                 engine = self._members[flight.owner].engine
                 encoded = [work.encoded for work in flight.works]
                 self._runner.submit(engine, encoded, flight.batch.effort)
-            for dispatch, member in self._members.items():
+            for dispatch, member in self._members.items() if turn.shed else ():
                 shed = [one for owner, one in turn.shed if owner is dispatch]
                 if shed:
                     member.deliver_shed(shed, now)

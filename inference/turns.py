@@ -163,14 +163,15 @@ class Turns:
 
     def _look(self, now: float) -> None:
         """Note who waits, and what share of the device each can count on."""
+        if len(self._accounts) == 1:
+            for dispatch in self._accounts:
+                dispatch.queue.share = 1.0
+            return
         for dispatch, account in self._accounts.items():
             if dispatch.queue and not account.waiting:
                 self._level(account)
                 account.served_at = now
             account.waiting = not dispatch.idle
-        if len(self._accounts) == 1:
-            dispatch.queue.share = 1.0
-            return
         active = sum(account.waiting for account in self._accounts.values())
         used = {dispatch: account.use(now) for dispatch, account in self._accounts.items()}
         total = sum(used.values())

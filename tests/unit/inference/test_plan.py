@@ -5,7 +5,7 @@ import math
 import pytest
 
 from inference.cost import Coefficients
-from inference.plan import MISFITS, Losses, Outlook, Plan
+from inference.plan import MISFITS, Losses, Outlook, Plan, plan_all
 from inference.queue import DeadlineQueue, Entry
 from inference.settings import SchedulerSettings
 from inference.work import OverloadPolicy, Work
@@ -210,3 +210,33 @@ def test_an_effort_helps_if_it_gains_throughput() -> None:
     """Half the cost does, the same cost does not."""
     assert outlook(work()).helps(1, 0)
     assert not outlook(work()).helps(0, 0)
+
+
+def waiting(*works: Work) -> DeadlineQueue:
+    """Return a queue of works that have all just arrived."""
+    queue = DeadlineQueue(100_000, SETTINGS.priority_weights)
+    for one in works:
+        queue.push(one, NOW)
+    return queue
+
+
+def test_a_small_queue_without_hurry_is_one_batch() -> None:
+    """The same that an outlook finds, whatever the lines."""
+    shed = OverloadPolicy.SHED
+    works = [work(10, budget=0.5, priority=level, on_overload=shed) for level in (1, 4, 7)]
+    queue = waiting(*works, work(10, budget=0.4))
+    found = plan_all(queue, NOW, CURVE, SETTINGS)
+    assert found is not None
+    same = Outlook(queue, NOW, [CURVE], SETTINGS).tight(0)
+    assert (found.entries, found.tokens) == (same.entries, same.tokens)
+
+
+@pytest.mark.parametrize(
+    ("number", "tokens", "budget"),
+    [(4, 10, 0.0549), (21, 1, 9.0), (10, 101, 9.0), (4, 10, -1.0)],
+    ids=["tight", "many", "large", "late"],
+)
+def test_otherwise_it_takes_an_outlook(number: int, tokens: int, budget: float) -> None:
+    """50 ms for 40 tokens and 5 to publish; more works, or tokens, than a batch holds; too late."""
+    works = [work(tokens, budget=budget, on_overload=OverloadPolicy.LATE) for _ in range(number)]
+    assert plan_all(waiting(*works), NOW, CURVE, SETTINGS) is None
