@@ -1,21 +1,24 @@
 """Whatever arrives and however long it takes: one end for each work, and each policy kept."""
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
+from random import Random
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inference.cost import Coefficients, CostModel, LearnedCost, Measurement
+from inference.dispatch import CURIOUS_AFTER_S
 from inference.engine import EffortLevel, Prediction
 from inference.scheduler import Scheduler
 from inference.settings import SchedulerSettings
 from inference.shared_device import SharedDevice
-from inference.simulation import Simulation, Trace
+from inference.simulation import Outcome, SimulatedBatch, Simulation, Trace
 from inference.work import Completion, OverloadPolicy, Work
 from tests.fakes.clock import ManualClock
 from tests.fakes.engine import EFFORTS, POISON, FakeEngine, Poison
@@ -166,6 +169,68 @@ def test_each_policy_is_kept(works: list[Work], limits: SchedulerSettings, devic
         assert not one.degraded or policy is OverloadPolicy.DEGRADE
         assert one.effort is not None or policy is not OverloadPolicy.LATE
         assert one.effort is not None or not one.on_time
+
+
+def exact(device: Device) -> Device:
+    """Return a device that takes what the scheduler believes, always."""
+    return replace(device, spread=(1.0,), belief=1.0, learns=False)
+
+
+def _ran(trace: Trace) -> Iterator[tuple[SimulatedBatch, list[Outcome]]]:
+    """Yield each batch with what became of its works."""
+    ran = iter([one for one in trace.outcomes if one.effort is not None])
+    for batch in trace.batches:
+        yield batch, [next(ran) for _ in range(batch.events)]
+
+
+@given(**loads)
+@settings(max_examples=150, deadline=None)
+def test_what_cannot_be_met_is_never_given_full_effort(
+    works: list[Work], limits: SchedulerSettings, device: Device
+) -> None:
+    """But by the policy ``late``, or to learn what things cost when nothing has run for a second.
+
+    Where costs are what the scheduler believes, whatever it runs but for these is on time.
+    """
+    # A batch may be formed while another runs, whose cost is not known yet.
+    known_at = ended = -math.inf
+    for batch, outcomes in _ran(simulate(works, limits, exact(device))):
+        is_probe = batch.events == 1 and batch.started - known_at >= CURIOUS_AFTER_S - EPSILON
+        for one in outcomes:
+            if one.work.on_overload is not OverloadPolicy.LATE and not is_probe:
+                assert one.on_time
+        known_at, ended = ended, batch.started + batch.seconds
+
+
+@given(
+    load=st.sampled_from([0.5, 0.9, 1.1, 2.0, 5.0]),
+    budget=st.sampled_from([0.05, 0.15, 1.0, 5.0]),
+    flood_policy=policies,
+    policy=policies,
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=60, deadline=None)
+def test_a_flood_of_high_priority_starves_nobody(
+    load: float, budget: float, flood_policy: OverloadPolicy, policy: OverloadPolicy, seed: int
+) -> None:
+    """A lone work of the lowest priority gets its turn by age, seconds before it is due."""
+    curve = Coefficients(0.005, 0.001)
+    batch_s = curve.seconds(MOST_TOKENS, MOST_EVENTS)
+    dice = Random(seed)  # noqa: S311 - no secret
+    number = round(2.0 * load * MOST_EVENTS / batch_s)
+    flood = [
+        work(
+            10, arrival=NOW + dice.uniform(0, 2.0), budget=budget, priority=9,
+            on_overload=flood_policy,
+        )
+        for _ in range(number)
+    ]  # fmt: skip
+    lone = work(10, arrival=NOW + 0.3, budget=1.5, priority=0, on_overload=policy, handle="lone")
+    limits = SchedulerSettings(max_batch_tokens=MOST_TOKENS, max_batch_events=MOST_EVENTS)
+    device = Device(curve, spread=(1.0,), belief=1.0, learns=False)
+    trace = simulate(sorted([*flood, lone], key=lambda one: one.arrival), limits, device)
+    (found,) = (one for one in trace.outcomes if one.work.handle == "lone")
+    assert found.on_time
 
 
 @given(**loads)
