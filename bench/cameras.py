@@ -215,6 +215,7 @@ async def _worker(
         "BUDGETS__CAMERA": str(options.budget_ms),
         "CAMERAS__KEEP": options.keep,
         "CAMERAS__UNCHANGED_BELOW": str(options.unchanged_below),
+        "CACHE__ENABLED": "false",  # the pictures repeat
         "METRICS_PORT": str(port),
         "LOG_LEVEL": "warning",
     }

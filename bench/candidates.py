@@ -112,6 +112,8 @@ async def running(
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
             *candidate.command(bootstrap_servers, group),
+            # Texts that come again would be answered without the model.
+            env=os.environ | {"HEADRACE_CACHE__ENABLED": "false"},
             stdout=output,
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,

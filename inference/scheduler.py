@@ -125,6 +125,12 @@ class Scheduler:
         self.note_idle()
 
     @property
+    def nothing_to_do(self) -> bool:
+        """Whether the device rests and no model on it has anything waiting."""
+        turns = self._device.turns
+        return not turns.flights and all(each.idle for each in turns.dispatches)
+
+    @property
     def failure(self) -> "asyncio.Future[None]":
         """Fails when the device can run no more; cancelled when it is closed."""
         return self._device.failure

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from inference.engine import EffortLevel, Encoded, Prediction
+from schemas.results import AnsweredFrom
 
 PRIORITY_LEVELS = 10
 """Priorities run from 0 to 9; 9 is the most urgent."""
@@ -74,6 +75,7 @@ class Completion:
         effort: The rung that was run; ``None`` when shed.
         degraded: The rung was below full.
         reason: Why the work was degraded or shed; ``None`` otherwise.
+        answered_from: Where the prediction was taken from, if there is one.
         superseded: It was shed because a newer work about the same subject came.
         queue_s: Seconds from arrival to the start of the batch, or to shedding.
         model_s: Run time in seconds of the batch; 0 when shed.
@@ -84,6 +86,7 @@ class Completion:
     effort: EffortLevel | None = None
     degraded: bool = False
     reason: str | None = None
+    answered_from: AnsweredFrom = AnsweredFrom.MODEL
     superseded: bool = False
     error: Exception | None = None
     queue_s: float = 0.0

@@ -29,6 +29,7 @@ from schemas.kafka import (
 )
 from schemas.limits import DEFAULT_LIMITS, Limits
 from schemas.results import (
+    AnsweredFrom,
     Classification,
     DeadLetter,
     Effort,
@@ -41,6 +42,7 @@ from schemas.results import (
 __all__ = [
     "DEFAULT_LIMITS",
     "EVENT_TYPES",
+    "AnsweredFrom",
     "BrokerError",
     "CameraEvent",
     "Classification",

@@ -21,6 +21,19 @@ class Verdict(StrEnum):
     """Not classified: no effort could have met the deadline, or a newer event superseded it."""
 
 
+class AnsweredFrom(StrEnum):
+    """Where an event's answer was taken from."""
+
+    MODEL = "model"
+    """The model read the event."""
+    CACHE = "cache"
+    """The model had read the same content shortly before."""
+    PREVIOUS_FRAME = "previous_frame"
+    """The model had read an earlier image of the same camera that hardly differs."""
+    NONE = "none"
+    """Nothing answered: the event was shed."""
+
+
 class Model(msgspec.Struct, frozen=True, kw_only=True):
     """Which weights answered."""
 
@@ -33,7 +46,10 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Effort(msgspec.Struct, frozen=True, kw_only=True):
-    """How much of the network an event was given; all zero when shed."""
+    """How much of the network an event was given; all zero when shed.
+
+    Of an answer that was not taken from the model, what that content or image was given before.
+    """
 
     active_share: float
     """Share of the encoder's parameters that ran for this event, 0 to 1."""
@@ -82,6 +98,8 @@ class Classification(msgspec.Struct, frozen=True, kw_only=True):
     """How the result was reached."""
     reason: str | None = None
     """Why the verdict is not ``on_time``."""
+    answered_from: AnsweredFrom = AnsweredFrom.MODEL
+    """Where the answer was taken from."""
     revision: int = 0
     """0 for the first answer; 1 when the event was classified again at full effort."""
     model: Model

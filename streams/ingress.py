@@ -10,6 +10,7 @@ from aiokafka import ConsumerRecord
 
 from inference.clock import Clock
 from inference.engine import Encoded, Engine
+from inference.result_cache import content_key
 from inference.work import DEFAULT_PRIORITY, OverloadPolicy, Work
 from schemas.errors import ContractError, InvalidEventError
 from schemas.events import Modality
@@ -61,6 +62,7 @@ class Ingress:
         on_overload: Policy of events that name none.
         reject: Takes what becomes a dead letter.
         sources: How events of one session or camera are treated.
+        tells_contents: Whether works carry what their content is known again by.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Ingress:
         limits: Limits,
         reject: Callable[[Rejected], None],
         sources: Sources,
+        tells_contents: bool = False,
     ) -> None:
         self._modality = modality
         self._engine = engine
@@ -83,6 +86,7 @@ class Ingress:
         self._limits = limits
         self._reject = reject
         self._sources = sources
+        self._tells_contents = tells_contents
         self._sessions = Sessions(sources.transcripts)
         self.frames = Frames(sources.cameras)
 
@@ -180,8 +184,10 @@ class Ingress:
         now, wall_ms = self._clock.monotonic(), self._clock.wall() * 1e3
         budget_ms = self._budget_ms if inbound.budget_ms is None else inbound.budget_ms
         policy = inbound.on_overload
+        wanted = self._tells_contents and encoded is not NOTHING
+        content = content_key(inbound.event, encoded) if wanted else None
         return Work(
-            handle=Admitted(inbound, record, timestamp_ms, budget_ms, tracker, seen),
+            handle=Admitted(inbound, record, timestamp_ms, budget_ms, tracker, seen, content),
             encoded=encoded,
             arrival=now,
             # The one place where wall clock becomes monotonic clock.

@@ -7,6 +7,8 @@ from aiokafka import ConsumerRecord
 
 from inference.clock import Clock
 from inference.engine import Engine
+from inference.result_cache import Cache
+from inference.revisions import Revisions
 from inference.scheduler import Scheduler
 from inference.settings import SchedulerSettings
 from inference.shared_device import SharedDevice
@@ -14,10 +16,13 @@ from inference.work import Completion, OverloadPolicy, Work
 from schemas.events import Modality
 from schemas.kafka import Outbound, encode_dead_letter, encode_result
 from schemas.limits import Limits
+from schemas.results import AnsweredFrom, Classification
 from streams import metrics
 from streams.ingress import POISON, Ingress, Rejected
+from streams.known import KnownAnswers
 from streams.offsets import Ledger, OffsetTracker
 from streams.publisher import Parcel, Publisher
+from streams.revising import Reviser
 from streams.sources import Sources
 from streams.topics import dead_letter_topic, result_topic
 from streams.verdicts import Admitted, to_classification
@@ -34,6 +39,8 @@ class Lane:
     Args:
         device: Where the model runs, shared with other lanes; of its own if none is given.
         sources: How events of one session or camera are treated.
+        cache: Whether content that comes again is answered without the model.
+        revisions: Whether lesser answers are followed by better ones.
     """
 
     def __init__(
@@ -51,6 +58,8 @@ class Lane:
         publisher: Publisher,
         device: SharedDevice | None = None,
         sources: Sources | None = None,
+        cache: Cache | None = None,
+        revisions: Revisions | None = None,
     ) -> None:
         self.modality = modality
         self.topic = topic
@@ -61,6 +70,7 @@ class Lane:
         self._publisher = publisher
         self._results = result_topic(modality)
         self._dead_letters = dead_letter_topic(topic)
+        cache = cache or Cache(enabled=False)
         self._ingress = Ingress(
             modality=modality,
             engine=engine,
@@ -70,7 +80,10 @@ class Lane:
             limits=limits,
             reject=self._bury,
             sources=sources or Sources(),
+            tells_contents=cache.enabled,
         )
+        full = engine.efforts[0]
+        self._known = KnownAnswers(cache, self._ingress.frames, full, modality, clock)
         self.scheduler = Scheduler(
             engine,
             scheduler_settings,
@@ -79,17 +92,21 @@ class Lane:
             observe_batch=self._observe_batch,
             device=device,
         )
+        self._reviser = None
+        if revisions is not None and revisions.enabled:
+            self._reviser = Reviser(revisions, self.scheduler, modality, clock)
 
     def admit(self, records: Sequence[ConsumerRecord], tracker: OffsetTracker) -> None:
         """Take in records whose offsets have begun."""
         works = self._ingress.admit(records, tracker)
+        found = [(work, self._known.find(work)) for work in works]
         # In order: a later image may supersede an earlier one, whichever of them is known.
-        for known, part in groupby(works, key=_is_known):
-            if known:
-                for work in part:
-                    self._answer_unchanged(work)
+        for is_unknown, part in groupby(found, key=_is_unknown):
+            if is_unknown:
+                self.scheduler.offer([work for work, _ in part])
             else:
-                self.scheduler.offer(list(part))
+                for work, answer in part:
+                    self._answer_at_once(work, answer)
         self._gauge()
 
     @property
@@ -115,21 +132,24 @@ class Lane:
         """Forget what is queued; what is running ends without effect on closed trackers."""
         self.scheduler.withdraw(lambda _: True)
         self._ingress.forget()
+        if self._reviser is not None:
+            self._reviser.clear()
         self._gauge()
 
-    def _answer_unchanged(self, work: Work) -> None:
-        """Answer an image like the camera's last one, which showed the same."""
+    def _answer_at_once(self, work: Work, answer: Completion | None) -> None:
         if work.subject is not None:
             self.scheduler.settle(work.subject)
-        full = self.engine.efforts[0]
-        self._deliver([Completion(work, prediction=work.handle.seen.previous, effort=full)])
+        if answer is not None:
+            self._deliver([answer])
 
     def _deliver(self, completions: Sequence[Completion]) -> None:
         for completion in completions:
             admitted: Admitted = completion.work.handle
             if admitted.tracker.closed:
                 continue
-            if completion.error is not None:
+            if admitted.revises is not None:
+                self._answer_again(completion)
+            elif completion.error is not None:
                 self._bury(
                     self._ingress.rejection(
                         admitted.record,
@@ -140,38 +160,26 @@ class Lane:
                     )
                 )
             else:
-                self._note(completion, admitted)
-                self._answer(completion, admitted)
+                self._answer(self._known.rescue(completion), admitted)
         self._gauge()
 
-    def _note(self, completion: Completion, admitted: Admitted) -> None:
-        """Keep an image's answer for those that show the same."""
-        prediction, seen = completion.prediction, admitted.seen
-        if prediction is not None and not completion.degraded and seen.previous is None:
-            event = admitted.inbound.event
-            self._ingress.frames.note(event, seen, admitted.timestamp_ms, prediction)
-
     def _answer(self, completion: Completion, admitted: Admitted) -> None:
+        self._known.note(completion)
+        if self._reviser is not None:
+            self._reviser.consider(completion)
         verdict = ""
 
         def make() -> Outbound:
             nonlocal verdict
-            result = to_classification(
-                completion,
-                model=self.engine.model,
-                labels=self.engine.labels,
-                now_ms=self._clock.wall() * 1e3,
-            )
+            result = self._classification(completion)
             verdict = result.verdict.value
             metrics.LATENCY.labels(self.modality).observe(result.latency.total_ms / 1e3)
             metrics.QUEUE_WAIT.labels(self.modality).observe(completion.queue_s)
-            if completion.prediction is not None:
+            if result.answered_from is AnsweredFrom.MODEL:
                 metrics.ACTIVE_SHARE.labels(self.modality, self._model).observe(
                     result.effort.active_share
                 )
-            return encode_result(
-                result, key=admitted.record.key, traceparent=admitted.inbound.traceparent
-            )
+            return _outbound(result, admitted)
 
         def acknowledged() -> None:
             metrics.RESULTS.labels(self.modality, self._model, verdict).inc()
@@ -182,6 +190,29 @@ class Lane:
             self._ledger.complete(admitted.tracker, admitted.inbound.source.offset)
 
         self._publisher.publish(Parcel(self._results, make, acknowledged))
+
+    def _answer_again(self, completion: Completion) -> None:
+        """Publish a second answer; where there is none, the first stands."""
+        assert self._reviser is not None  # noqa: S101 - it alone asks for second answers
+        if completion.prediction is None:
+            self._reviser.ended("failed")
+            return
+        self._known.note(completion)
+        admitted: Admitted = completion.work.handle
+
+        def make() -> Outbound:
+            return _outbound(self._classification(completion), admitted)
+
+        self._publisher.publish(Parcel(self._results, make, lambda: None))
+        self._reviser.ended("published")
+
+    def _classification(self, completion: Completion) -> Classification:
+        return to_classification(
+            completion,
+            model=self.engine.model,
+            labels=self.engine.labels,
+            now_ms=self._clock.wall() * 1e3,
+        )
 
     def _bury(self, rejected: Rejected) -> None:
         letter, record = rejected.letter, rejected.record
@@ -210,10 +241,13 @@ class Lane:
         metrics.QUEUE_TOKENS.labels(self.modality).set(state.queued_tokens)
 
 
-def _is_known(work: Work) -> bool:
-    """Say whether a work needs no model, as what it shows was answered before."""
-    admitted: Admitted = work.handle
-    return admitted.seen.previous is not None
+def _is_unknown(found: tuple[Work, Completion | None]) -> bool:
+    """Say whether a work needs the model."""
+    return found[1] is None
+
+
+def _outbound(result: Classification, admitted: Admitted) -> Outbound:
+    return encode_result(result, key=admitted.record.key, traceparent=admitted.inbound.traceparent)
 
 
 def _without_value(outbound: Outbound) -> Outbound:

@@ -31,6 +31,22 @@ DEAD_LETTERS = Counter(
     "Events that cannot be classified, acknowledged by the broker.",
     ["modality", "error"],
 )
+CACHE_LOOKUPS = Counter(
+    "headrace_cache_lookups",
+    "Events looked up by their content, by outcome: hit, miss, or rescue from being shed.",
+    ["modality", "outcome"],
+)
+CACHE_BYTES = Gauge(
+    "headrace_cache_bytes",
+    "Memory that answers kept by content take, estimated.",
+    ["modality"],
+    multiprocess_mode="livesum",
+)
+REVISIONS = Counter(
+    "headrace_revisions",
+    "Second answers to degraded and shed events, by outcome: published, failed, or dropped.",
+    ["modality", "outcome"],
+)
 LATENCY = Histogram(
     "headrace_latency_seconds",
     "From an event's Kafka timestamp to the moment its result is handed to the producer.",

@@ -15,6 +15,8 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from inference.result_cache import Cache
+from inference.revisions import Revisions
 from inference.settings import SchedulerSettings
 from inference.work import OverloadPolicy
 from schemas.errors import ConfigurationError
@@ -100,6 +102,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Interim texts, and what is read with a segment."""
     cameras: Cameras = Cameras()
     """Images of one camera."""
+    cache: Cache = Cache()
+    """Content that comes again."""
+    revisions: Revisions = Revisions()
+    """Second answers to degraded and shed events."""
     commit_interval_ms: Milliseconds = 200.0
     """How often finished offsets are committed."""
     drain_ms: Milliseconds = 5_000.0

@@ -6,7 +6,7 @@ from typing import Any
 
 from inference.work import Completion
 from schemas.kafka import Inbound
-from schemas.results import Classification, Effort, Latency, Model, Verdict
+from schemas.results import AnsweredFrom, Classification, Effort, Latency, Model, Verdict
 from streams.frames import UNSEEN, Seen
 from streams.offsets import OffsetTracker
 
@@ -24,6 +24,8 @@ class Admitted:
         budget_ms: The event's own budget, or its topic's.
         tracker: Follows the partition that the event came from.
         seen: What is known of an image by those that its camera sent before.
+        content: Equal for events that the model reads the same of; ``None`` where nobody asks.
+        revises: The verdict of the first answer, where this is to be the second.
     """
 
     inbound: Inbound
@@ -32,6 +34,8 @@ class Admitted:
     budget_ms: float
     tracker: OffsetTracker
     seen: Seen = UNSEEN
+    content: bytes | None = None
+    revises: Verdict | None = None
 
 
 def to_classification(
@@ -49,6 +53,8 @@ def to_classification(
     # A clock that runs behind the producer's must not show a negative latency.
     total_ms = max(0.0, now_ms - admitted.timestamp_ms)
     verdict, reason = _judge(completion, total_ms, admitted.budget_ms)
+    if admitted.revises is not None:
+        reason = f"classified in full after a first answer with the verdict {admitted.revises}"
     prediction = completion.prediction
     scores: dict[str, float] = {}
     label = None
@@ -71,6 +77,8 @@ def to_classification(
         scores=scores,
         verdict=verdict,
         reason=reason,
+        revision=int(admitted.revises is not None),
+        answered_from=AnsweredFrom.NONE if prediction is None else completion.answered_from,
         model=model,
         effort=effort,
         latency=Latency(

@@ -171,6 +171,8 @@ class Worker:
                 publisher=publisher,
                 device=device,
                 sources=settings.sources,
+                cache=settings.cache,
+                revisions=settings.revisions,
             )
             for modality, engine in engines.items()
         )

@@ -231,6 +231,8 @@ async def test_an_image_that_shows_the_same_is_not_run_again(
     assert results["f-1"].scores == results["f-0"].scores
     assert results["f-3"].scores == results["f-2"].scores
     assert results["f-0"].scores != results["f-2"].scores
+    origins = [results[f"f-{number}"].answered_from for number in range(4)]
+    assert origins == ["model", "previous_frame", "model", "previous_frame"]
     assert counted("headrace_unchanged_events_total", "camera") == 2
 
 
