@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from torch import Tensor, nn
 
+from inference.kernels import event_means
 from inference.model import SparseEncoderForImageClassification
 from inference.training.data import Batch
 from inference.training.image_teacher import ImageTeacher, quick_copy
@@ -40,6 +41,9 @@ MIXED = 0.5
 the teacher thinks ("mixup": Zhang et al., 2018)."""
 MIXED_UNTIL = 0.7
 """Share of the epochs after which there are no more of these, so that norms fit whole images."""
+LIKENESS = 1.0
+"""Weight of how alike the images of a batch are to the teacher ("Similarity-Preserving Knowledge
+Distillation": Tung and Mori, 2019): of few classes, the probabilities alone say little."""
 WARM_UP = 0.08
 DECAY = 0.05
 
@@ -127,20 +131,42 @@ def distil_images(  # noqa: PLR0917 - what learns, from whom, on what, how long
             return mix.show(shown) if mix else shown
 
         with torch.no_grad():
-            taught = quick(normal(show(teachers.pixels[batch.index])).to(kind)).float()
-        soft, experts = softened(taught), draw_experts(most, chance)
-        shown = show(batch.input_ids)
-        exits = student(shown, batch.layout, experts_per_token=experts).exits  # [N, B, C]
+            features = quick.features(normal(show(teachers.pixels[batch.index])).to(kind))
+            soft = softened(quick.classify(features).float())
+        experts = draw_experts(most, chance)
+        said = student(show(batch.input_ids), batch.layout, experts_per_token=experts)
         total = torch.zeros(())
         weight = 0.0 if mix else LABELS_WEIGHT  # two images mixed have no one label
-        for logits in exits:
+        for logits in said.exits:  # [B, C]
             true = F.cross_entropy(logits, batch.targets)
             total = total + weight * true + (1 - weight) * divergence(logits, soft)
-        return total / len(exits) + BALANCE * unevenness(student)
+        ours = event_means(said.hidden, batch.layout)[: len(soft)]  # [B, D]
+        total = total / len(said.exits) + LIKENESS * misjudged(ours, features)
+        return total + BALANCE * unevenness(student)
 
     groups = _groups(student, schedule, fresh=("blocks.", "exits.", "embedding.p"))
     of, drawn = _of_several(loss), {"views": chance}
     learn(student, groups, train, schedule, of, _pace, report, "student", state, drawn)
+
+
+def misjudged(ours: Tensor, theirs: Tensor) -> Tensor:
+    """Return how far images' likenesses are from the teacher's; 1 is as far as knowing nothing.
+
+    Args:
+        ours: What the student makes of each image, [B, D].
+        theirs: What the teacher makes of it, [B, F].
+    """
+    alike, wanted = (_likenesses(each.float()) for each in (ours, theirs))
+    return F.mse_loss(alike, wanted) / wanted.square().mean()
+
+
+def _likenesses(features: Tensor) -> Tensor:
+    """Return the cosines between examples of a batch [B, F], around their mean, [B, B].
+
+    Nothing is said of an example and itself: that would be right whatever a student learned.
+    """
+    around = F.normalize(features - features.mean(dim=0), dim=1)
+    return (around @ around.T).fill_diagonal_(0.0)
 
 
 def _of_several(loss_of: LossOf) -> LossOf:

@@ -45,7 +45,7 @@ from inference.training.workspace import Workspace, digest_of
 STORAGE_BITS = {"attention": 8, "experts": 8}
 TEACHER_VIEWS, TEACHER_EPOCHS = 12_000, (10, 40)
 """Views that a teacher needs over all epochs, as far as the fewest and the most epochs allow."""
-STUDENT_VIEWS, STUDENT_EPOCHS = 25_000, (10, 80)
+STUDENT_VIEWS, STUDENT_EPOCHS = 25_000, (20, 80)
 """Likewise for a student."""
 FEW = 4_000
 """Up to so many images, steps are taken on few of them, else there would be few steps."""

@@ -45,8 +45,11 @@ class ImageTeacher(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Return logits [B, classes] of normalised pixels [B, C, H, W]."""
-        maps = self.head(self.stem(pixels))  # [B, 1280, H / 32, W / 32]
-        return self.classify(self.dropout(maps.mean(dim=(2, 3))))  # type: ignore[no-any-return]
+        return self.classify(self.dropout(self.features(pixels)))  # type: ignore[no-any-return]
+
+    def features(self, pixels: Tensor) -> Tensor:
+        """Return what the classifier sees, [B, 1280], of normalised pixels [B, C, H, W]."""
+        return self.head(self.stem(pixels)).mean(dim=(2, 3))  # type: ignore[no-any-return]
 
     def multiply_adds(self, size: tuple[int, int]) -> int:
         """Count the multiply-adds for one image of (height, width) pixels."""
