@@ -43,6 +43,13 @@ async def test_the_command_alone_lists_its_commands() -> None:
     assert all(len(words) > 1 for words in listed)
 
 
+async def test_the_version_is_an_option_too() -> None:
+    """As people expect."""
+    done = await headrace("--version")
+    assert done.status == 0
+    assert done.stdout.startswith("headrace, version ")
+
+
 async def test_version_names_what_headrace_stands_on() -> None:
     """One line each: name and version."""
     done = await headrace("version")
