@@ -22,6 +22,10 @@ HORIZONS = 8
 """Sizes of a batch for throughput that are compared."""
 GOOD_RATE = 0.95
 """The smallest batch with this share of the best throughput will do."""
+SPARE = 0.25
+MOST_SPARE_S = 0.002
+"""Where not all can be met, members of a batch for throughput have this share of its length to
+spare, and this much at most: of works that will be lost in part, those on the brink are as well."""
 MOST_STEPS = 32
 """An estimate of losses looks this many batches ahead at most."""
 
@@ -277,7 +281,8 @@ class Outlook:
             level: The effort.
             among: Which lines' works to choose from; of all if not given.
         """
-        least = self.start + self._reserve + self._horizon(level)
+        horizon = self._horizon(level)
+        least = self.start + self._reserve + horizon + min(SPARE * horizon, MOST_SPARE_S)
         parts = [
             self._waiting(number, max(alive, line.before(least)), least)
             if self.allows(line, level) and (among is None or among[number])
@@ -441,8 +446,10 @@ class Outlook:
             tokens = min(waiting, enough * step / HORIZONS)
             seconds = self._seconds(level, tokens)
             rates.append((tokens / seconds if seconds > 0.0 else 0.0, horizon))
-        good = GOOD_RATE * max(rates)[0]
-        return next(horizon for rate, horizon in rates if rate >= good)
+        good, least = GOOD_RATE * max(rates)[0], min(longest, LEAST_BATCH_S)
+        return next(
+            (horizon for rate, horizon in rates if rate >= good and horizon >= least), longest
+        )
 
     def _by_weight(self, parts: Sequence[list[Entry]]) -> Iterator[Entry]:
         """Yield works, given line by line, as the lines' weights share the device out."""
