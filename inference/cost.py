@@ -10,8 +10,8 @@ quantile asked for. All three take bounded steps, so that one pause of the machi
 
 import math
 import sys
-from collections.abc import Iterable, Mapping
-from typing import NamedTuple, Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 UNIT = 100.0
 """Tokens and events enter the fit in hundreds; it keeps the equations well conditioned."""
@@ -113,6 +113,40 @@ class LearnedCost:
         """Return the curves of all efforts seen so far."""
         return {effort: self.coefficients(effort) for effort in self._fits}
 
+    def state(self) -> dict[str, Any]:
+        """Return all that was learned, as plain values that :meth:`recall` takes."""
+        return {
+            "log_speed": self._log_speed,
+            "log_tail": self._log_tail,
+            "efforts": {effort: fit.state() for effort, fit in self._fits.items()},
+        }
+
+    def recall(self, state: Mapping[str, Any]) -> None:
+        """Go on from what was learned before, by this process or another.
+
+        Raises:
+            ValueError: That is not what :meth:`state` returns; nothing is changed.
+        """
+        try:
+            speed, tail = float(state["log_speed"]), float(state["log_tail"])
+            fits = {str(effort): _Fit.of(each) for effort, each in state["efforts"].items()}
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"not a state of costs: {error!r}") from error
+        if not (math.isfinite(speed) and math.isfinite(tail)):
+            raise ValueError(f"not a state of costs: log_speed {speed}, log_tail {tail}")
+        self._log_speed, self._log_tail, self._fits = speed, tail, fits
+        self._rescale()
+
+    def forget(self) -> None:
+        """Know nothing again."""
+        self._fits = {}
+        self._log_speed = 0.0
+
+    def correct(self, factor: float) -> None:
+        """Take the machine to need ``factor`` times as long for everything from now on."""
+        self._log_speed += math.log(factor)
+        self._rescale()
+
     def calibrate(self, effort: str, measurements: Iterable[Measurement]) -> None:
         """Start an effort's fit from batches of several sizes; they stay in it for good."""
         fit = self._fits[effort] = _Fit()
@@ -157,6 +191,18 @@ class _Fit:
         self._anchor = _Normal()
         self._recent = _Normal()
 
+    @classmethod
+    def of(cls, state: Mapping[str, Any]) -> "_Fit":
+        """Restore what :meth:`state` returned."""
+        fit = cls()
+        fit._anchor, fit._recent = _Normal.of(state["anchor"]), _Normal.of(state["recent"])
+        fit.solve()
+        return fit
+
+    def state(self) -> dict[str, list[float]]:
+        """Return what the curve is fitted to."""
+        return {"anchor": self._anchor.state(), "recent": self._recent.state()}
+
     def anchor(self, tokens: int, events: int, seconds: float) -> None:
         """Add what is never forgotten."""
         self._anchor.add(tokens, events, seconds, 1.0)
@@ -195,6 +241,20 @@ class _Normal:
         self.gram = [0.0] * 6
         """The upper triangle, row by row."""
         self.moment = [0.0] * 3
+
+    @classmethod
+    def of(cls, state: Sequence[float]) -> "_Normal":
+        """Restore what :meth:`state` returned."""
+        numbers = [float(each) for each in state]
+        if len(numbers) != 9 or not all(map(math.isfinite, numbers)):  # noqa: PLR2004 - 6 and 3
+            raise ValueError(f"sums are {state!r}")
+        normal = cls()
+        normal.gram, normal.moment = numbers[:6], numbers[6:]
+        return normal
+
+    def state(self) -> list[float]:
+        """Return the sums, one after another."""
+        return [*self.gram, *self.moment]
 
     def add(self, tokens: int, events: int, scale_s: float, ratio: float) -> None:
         """Add a row that should come to ``ratio``."""

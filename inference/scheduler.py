@@ -4,8 +4,10 @@ Schedulers of several models share a device; see ``inference.turns`` for whose b
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from inference.batcher import Shed
 from inference.clock import Clock
@@ -17,7 +19,7 @@ from inference.runner import Job
 from inference.settings import SchedulerSettings
 from inference.shared_device import SharedDevice
 from inference.strategies import DYNAMIC_PRIORITY
-from inference.warmup import warm_up
+from inference.warmup import still_holds, warm_up
 from inference.work import Completion, Subject, Work
 
 __all__ = ["Scheduler", "SchedulerSettings", "Snapshot"]
@@ -91,23 +93,40 @@ class Scheduler:
         self._overfilled = 0
         self._closed = False
 
-    async def start(self, warmup: Sequence[Encoded] = ()) -> None:
+    async def start(
+        self, warmup: Sequence[Encoded] = (), remembered: Mapping[str, Any] | None = None
+    ) -> None:
         """Measure what batches cost and let the device run them.
 
         Args:
             warmup: Examples to measure with; lengths as they will occur are best. Without any,
                 costs are learned from the first batches. Not used where another scheduler on this
                 device has measured the same engine.
+            remembered: An earlier :attr:`learned_costs`. If a few batches bear it out, it takes
+                the place of measuring.
 
         Raises:
             EngineError: The engine fails on the examples.
         """
         self._device.start()
         if warmup and self._warms_up:
-            await self._device.run(
-                lambda: warm_up(self.engine, warmup, self._settings, self._clock, self._cost)
-            )
+            await self._device.run(lambda: self._measure(warmup, remembered))
         self._device.join(self)
+
+    def _measure(self, examples: Sequence[Encoded], remembered: Mapping[str, Any] | None) -> None:
+        what = self.engine, examples, self._settings, self._clock, self._cost
+        if remembered is not None:
+            with contextlib.suppress(ValueError):
+                self._cost.recall(remembered)
+                if still_holds(*what):
+                    return
+            self._cost.forget()
+        warm_up(*what)
+
+    @property
+    def learned_costs(self) -> dict[str, Any]:
+        """All that is known of the engine's costs, as plain values."""
+        return self._cost.state()
 
     def offer(self, works: Sequence[Work]) -> None:
         """Admit works; those offered when :attr:`full` are admitted too, and counted.

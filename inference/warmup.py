@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import cycle, islice
-from statistics import fmean
+from statistics import fmean, median
 
 from inference.clock import Clock
 from inference.cost import LearnedCost, Measurement
@@ -15,6 +15,9 @@ REPEATS = 3
 LEAST_EVENTS = 32
 """Of small batches so many are measured that this number of events is run: what a single event
 costs depends on how hard it is."""
+OTHER_MACHINE, OTHER_SHAPE = 3.0, 2.0
+"""Costs learned before are not believed where batches take so many times what they did, or where
+some sizes differ so much more from it than others."""
 SIZE_SHARE = 0.25
 """Share of an effort's time that one size may take."""
 
@@ -54,6 +57,50 @@ def warm_up(
             if clock.monotonic() + 2 * REPEATS * measurements[-1].seconds > until:
                 break
         cost.calibrate(effort.name, [one for one in measurements if one.seconds > 0])
+
+
+def still_holds(
+    engine: Engine,
+    examples: Sequence[Encoded],
+    settings: SchedulerSettings,
+    clock: Clock,
+    cost: LearnedCost,
+) -> bool:
+    """Say whether costs that were learned before are those of now; a few batches tell.
+
+    Where the machine is quicker or slower as a whole, the costs are corrected by that.
+
+    Args:
+        engine: As of :func:`warm_up`.
+        examples: Likewise.
+        settings: Likewise.
+        clock: Likewise.
+        cost: Has recalled something.
+
+    Raises:
+        EngineError: The engine fails on the examples.
+    """
+    effort = engine.efforts[0]
+    if {one.name for one in engine.efforts} - set(cost.known()):
+        return False
+    taken = cycle(examples)
+    ratios = []
+    for events in _sizes(examples, settings):
+        if events > LEAST_EVENTS:
+            break
+        batches = (list(islice(taken, events)) for _ in range(1 + REPEATS))
+        seen = _measure(engine, batches, effort, clock, settings.warmup_ms / 1e3)
+        expected = cost.expect(seen.tokens, seen.events, effort.name)
+        if seen.seconds <= 0 or expected <= 0:
+            return False
+        ratios.append(seen.seconds / expected)
+    middle = median(ratios)
+    if not 1 / OTHER_MACHINE < middle < OTHER_MACHINE:
+        return False
+    if max(ratios) > OTHER_SHAPE * middle or min(ratios) < middle / OTHER_SHAPE:
+        return False
+    cost.correct(middle)
+    return True
 
 
 def _sizes(examples: Sequence[Encoded], settings: SchedulerSettings) -> Iterator[int]:

@@ -102,6 +102,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Interim texts, and what is read with a segment."""
     cameras: Cameras = Cameras()
     """Images of one camera."""
+    cost_state: str | None = None
+    """Directory in which a worker keeps what batches cost on this machine, so that it is ready
+    sooner the next time; unset keeps nothing."""
     cache: Cache = Cache()
     """Content that comes again."""
     revisions: Revisions = Revisions()

@@ -21,6 +21,7 @@ from streams import metrics
 from streams.clients import stop_client
 from streams.connection import Connection
 from streams.consume import ConsumeLoop
+from streams.cost_state import CostStates
 from streams.health import Health, serve
 from streams.lane import Lane
 from streams.models import load_models
@@ -71,9 +72,16 @@ class Worker:
             ledger = Ledger()
             publisher = await self._start_publisher(stack)
             lanes = self._lanes(engines, ledger, publisher)
+            states = CostStates(self._settings.cost_state)
             for lane in lanes.values():
-                await lane.scheduler.start(warmup=warm_up_examples(lane.engine, lane.modality))
+                await lane.scheduler.start(
+                    warmup=warm_up_examples(lane.engine, lane.modality),
+                    remembered=states.load(lane.engine),
+                )
                 stack.push_async_callback(lane.scheduler.close)
+                # Before it closes, for which it waits; and now, in case there is no orderly end.
+                stack.callback(_keep_costs, states, lane)
+                _keep_costs(states, lane)
             _settle_memory()
             await self._consume(lanes, ledger, publisher)
 
@@ -251,6 +259,10 @@ class Worker:
             (self.health.met if serving else self.health.unmet)("assignment")
             metrics.READY.set(self.health.ready)
             await asyncio.sleep(0.1)
+
+
+def _keep_costs(states: CostStates, lane: Lane) -> None:
+    states.save(lane.engine, lane.scheduler.learned_costs)
 
 
 def make_producer(

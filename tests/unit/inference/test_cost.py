@@ -3,7 +3,9 @@
 import math
 import random
 from statistics import fmean
+from typing import Any
 
+import orjson
 import pytest
 
 from inference.cost import LEAST_TAIL, Coefficients, LearnedCost, Measurement
@@ -147,3 +149,37 @@ def test_events_of_one_length_do_not_upset_the_fit() -> None:
         assert cost.expect(20 * events, events, "full") == pytest.approx(
             TRUE.seconds(20 * events, events), rel=0.05
         )
+
+
+def test_what_was_learned_survives_being_written_down() -> None:
+    """Predictions go on from it, and so does learning."""
+    cost = LearnedCost(0.95)
+    cost.calibrate("full", [Measurement(10, 1, 0.003), Measurement(100, 10, 0.012)])
+    for _ in range(20):
+        cost.observe(50, 5, "full", 0.009)
+    other = LearnedCost(0.95)
+    other.recall(orjson.loads(orjson.dumps(cost.state())))
+    assert other.known() == cost.known()
+    for each in (cost, other):
+        each.observe(80, 8, "full", 0.02)
+    assert other.predict(70, 7, "full") == cost.predict(70, 7, "full")
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {},
+        {"log_speed": "x", "log_tail": 0.1, "efforts": {}},
+        {"log_speed": float("nan"), "log_tail": 0.1, "efforts": {}},
+        {"log_speed": 0.0, "log_tail": 0.1, "efforts": {"full": {"anchor": [1.0]}}},
+        {"log_speed": 0.0, "log_tail": 0.1, "efforts": []},
+    ],
+)
+def test_nonsense_is_not_recalled(state: dict[str, Any]) -> None:
+    """And leaves what is known."""
+    cost = LearnedCost(0.95)
+    cost.calibrate("full", [Measurement(10, 1, 0.003)])
+    before = cost.known()
+    with pytest.raises(ValueError, match="not a state of costs"):
+        cost.recall(state)
+    assert cost.known() == before

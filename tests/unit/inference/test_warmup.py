@@ -1,11 +1,13 @@
 """Costs are measured before the first event, on batches as they will occur."""
 
+from collections.abc import Callable
+
 import pytest
 
 from inference.cost import LearnedCost
 from inference.engine import EffortLevel
 from inference.settings import SchedulerSettings
-from inference.warmup import LEAST_EVENTS, REPEATS, warm_up
+from inference.warmup import LEAST_EVENTS, REPEATS, still_holds, warm_up
 from schemas.errors import EngineError
 from tests.fakes.clock import ManualClock
 from tests.fakes.engine import EFFORTS, FakeEngine, Poison, encode_words
@@ -124,3 +126,44 @@ def test_an_engine_that_answers_too_little_is_not_started_with() -> None:
             ManualClock(),
             LearnedCost(0.95),
         )
+
+
+def slower(factor: float) -> Callable[[int, int, EffortLevel], float]:
+    """Return the costs of a machine that needs so many times as long."""
+    return lambda tokens, events, effort: factor * seconds(tokens, events, effort)
+
+
+@pytest.mark.parametrize("factor", [0.6, 1.0, 1.8])
+def test_costs_learned_before_hold_on_a_machine_somewhat_other(factor: float) -> None:
+    """A few batches tell how much quicker or slower it is; measuring anew takes ten times more."""
+    clock = ManualClock()
+    first = FakeEngine(cost=seconds, spend=clock.advance)
+    state = warmed(first, clock).state()
+    cost = LearnedCost(0.95)
+    cost.recall(state)
+    engine = FakeEngine(cost=slower(factor), spend=clock.advance)
+    assert still_holds(engine, EXAMPLES, SETTINGS, clock, cost)
+    assert len(engine.batches) < len(first.batches) / 4
+    for effort in EFFORTS:
+        wanted = factor * seconds(24, 6, effort)
+        assert cost.expect(24, 6, effort.name) == pytest.approx(wanted, rel=0.05)
+
+
+def test_costs_of_quite_another_machine_are_not_believed() -> None:
+    """Nor where only some sizes cost what they did, nor where an effort was never measured."""
+    clock = ManualClock()
+    state = warmed(FakeEngine(cost=seconds, spend=clock.advance), clock).state()
+
+    def fixed(tokens: int, events: int, effort: EffortLevel) -> float:
+        del tokens, events, effort
+        return 0.0005
+
+    def holds(engine: FakeEngine) -> bool:
+        cost = LearnedCost(0.95)
+        cost.recall(state)
+        return still_holds(engine, EXAMPLES, SETTINGS, clock, cost)
+
+    assert not holds(FakeEngine(cost=slower(4.0), spend=clock.advance))
+    assert not holds(FakeEngine(cost=fixed, spend=clock.advance))
+    more = (*EFFORTS, EffortLevel("least", experts=1, exit_threshold=0.0))
+    assert not holds(FakeEngine(cost=seconds, spend=clock.advance, efforts=more))

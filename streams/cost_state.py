@@ -1,0 +1,83 @@
+"""What batches cost on this machine, kept from one start of a worker to the next."""
+
+import contextlib
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+import orjson
+import structlog
+
+from inference.engine import Engine
+from inference.processor import processor_name
+
+log = structlog.get_logger(__name__)
+
+VERSION = 1
+
+
+class CostStates:
+    """Files of a directory, one for each model on each kind of processor and way of computing.
+
+    Several workers may share the directory: files are replaced as a whole, and the last writer's
+    stays. What cannot be read or written is said and done without.
+
+    Args:
+        directory: Where they lie, ``~`` for the user's own; made if missing. ``None`` keeps
+            nothing.
+    """
+
+    def __init__(self, directory: str | None) -> None:
+        self._directory = Path(directory).expanduser() if directory else None
+
+    def load(self, engine: Engine) -> dict[str, Any] | None:
+        """Return what was kept of an engine's costs, if anything usable was."""
+        path = self._path(engine)
+        if path is None:
+            return None
+        try:
+            kept = orjson.loads(path.read_bytes())
+            usable = kept["version"] == VERSION and kept["about"] == _about(engine)
+            costs: dict[str, Any] | None = kept["costs"] if usable else None
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            log.warning("costs_unreadable", path=str(path), error=repr(error))
+            return None
+        return costs
+
+    def save(self, engine: Engine, costs: dict[str, Any]) -> None:
+        """Keep what is known of an engine's costs."""
+        path = self._path(engine)
+        if path is None:
+            return
+        kept = {"version": VERSION, "about": _about(engine), "costs": costs}
+        draft = path.with_suffix(f".{os.getpid()}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            draft.write_bytes(orjson.dumps(kept, option=orjson.OPT_INDENT_2))
+            draft.replace(path)
+        except OSError as error:
+            log.warning("costs_not_kept", path=str(path), error=repr(error))
+            with contextlib.suppress(OSError):
+                draft.unlink(missing_ok=True)
+
+    def _path(self, engine: Engine) -> Path | None:
+        if self._directory is None:
+            return None
+        told = orjson.dumps(_about(engine), option=orjson.OPT_SORT_KEYS)
+        name = "".join(
+            each if each.isalnum() or each in "-_" else "-" for each in engine.model.name
+        )
+        return self._directory / f"{name[:60]}-{hashlib.sha256(told).hexdigest()[:12]}.json"
+
+
+def _about(engine: Engine) -> dict[str, str]:
+    """Return what costs depend on."""
+    return {
+        "model": engine.model.name,
+        "digest": engine.model.digest,
+        "processor": processor_name(),
+        "computes": f"{type(engine).__name__} {getattr(engine, 'path', '')}".strip(),
+    }
