@@ -50,9 +50,7 @@ def warm_up(
         measurements = []
         taken = cycle(examples)
         for events in _sizes(examples, settings):
-            batches = (
-                list(islice(taken, events)) for _ in range(1 + max(REPEATS, LEAST_EVENTS // events))
-            )
+            batches = _batches(taken, events)
             measurements.append(_measure(engine, batches, effort, clock, SIZE_SHARE * share_s))
             if clock.monotonic() + 2 * REPEATS * measurements[-1].seconds > until:
                 break
@@ -88,8 +86,8 @@ def still_holds(
     for events in _sizes(examples, settings):
         if events > LEAST_EVENTS:
             break
-        batches = (list(islice(taken, events)) for _ in range(1 + REPEATS))
-        seen = _measure(engine, batches, effort, clock, settings.warmup_ms / 1e3)
+        batches = _batches(taken, events)
+        seen = _measure(engine, batches, effort, clock, SIZE_SHARE * settings.warmup_ms / 1e3)
         expected = cost.expect(seen.tokens, seen.events, effort.name)
         if seen.seconds <= 0 or expected <= 0:
             return False
@@ -101,6 +99,12 @@ def still_holds(
         return False
     cost.correct(middle)
     return True
+
+
+def _batches(taken: Iterator[Encoded], events: int) -> Iterator[Sequence[Encoded]]:
+    """Yield as many batches of so many events as are measured, and one more."""
+    for _ in range(1 + max(REPEATS, LEAST_EVENTS // events)):
+        yield list(islice(taken, events))
 
 
 def _sizes(examples: Sequence[Encoded], settings: SchedulerSettings) -> Iterator[int]:

@@ -135,7 +135,7 @@ def slower(factor: float) -> Callable[[int, int, EffortLevel], float]:
 
 @pytest.mark.parametrize("factor", [0.6, 1.0, 1.8])
 def test_costs_learned_before_hold_on_a_machine_somewhat_other(factor: float) -> None:
-    """A few batches tell how much quicker or slower it is; measuring anew takes ten times more."""
+    """A few batches tell how much quicker or slower it is; all efforts need not be measured."""
     clock = ManualClock()
     first = FakeEngine(cost=seconds, spend=clock.advance)
     state = warmed(first, clock).state()
@@ -143,7 +143,7 @@ def test_costs_learned_before_hold_on_a_machine_somewhat_other(factor: float) ->
     cost.recall(state)
     engine = FakeEngine(cost=slower(factor), spend=clock.advance)
     assert still_holds(engine, EXAMPLES, SETTINGS, clock, cost)
-    assert len(engine.batches) < len(first.batches) / 4
+    assert len(engine.batches) < len(first.batches) / 2
     for effort in EFFORTS:
         wanted = factor * seconds(24, 6, effort)
         assert cost.expect(24, 6, effort.name) == pytest.approx(wanted, rel=0.05)
