@@ -81,9 +81,9 @@ class Dispatch:
                 found.append(superseded)
         return found
 
-    def settle(self, subject: Subject) -> list[Superseded]:
+    def settle(self, subject: Subject, now: float) -> list[Superseded]:
         """Take out what waits for a subject that something newer has answered already."""
-        superseded = self._latest.settle(subject)
+        superseded = self._latest.settle(subject, now)
         return [] if superseded is None else [superseded]
 
     def withdraw(self, predicate: Callable[[Work], bool]) -> list[Work]:

@@ -99,9 +99,16 @@ class Latest:
                 return Superseded(work, f"superseded when it came by {final.name}")
         return self._replace(work, now)
 
-    def settle(self, subject: Subject) -> Superseded | None:
-        """Take out the work that waits for a subject which something newer has answered already."""
+    def settle(self, subject: Subject, now: float) -> Superseded | None:
+        """Take out the work that waits for a subject which something newer has answered already.
+
+        Args:
+            subject: Of what was answered; a last word is remembered as such.
+            now: Monotonic seconds.
+        """
         self._turns.pop(subject.key)
+        if subject.is_final:
+            self._finals.set(subject.key, _Final(subject.name, now))
         return self._take_out(subject)
 
     def left(self, entries: Iterable[Entry], *, ran: bool) -> None:

@@ -140,7 +140,7 @@ class Scheduler:
 
     def settle(self, subject: Subject) -> None:
         """Complete the work that waits for a subject, if any: something newer has answered it."""
-        self._deliver_superseded(self.dispatch.settle(subject))
+        self._deliver_superseded(self.dispatch.settle(subject, self._clock.monotonic()))
         self.note_idle()
 
     @property

@@ -39,6 +39,8 @@ class KnownAnswers:
             return Completion(work, previous, self._full, answered_from=origin)
         if self._cache is None or admitted.content is None:
             return None
+        if work.subject is not None and not work.subject.is_final:
+            return None  # it may have been superseded before it came, which the queue knows
         known = self._cache.fresh(admitted.content, self._clock.monotonic())
         self._count("miss" if known is None else "hit")
         if known is None:

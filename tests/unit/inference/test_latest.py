@@ -213,3 +213,18 @@ def test_no_camera_starves_because_others_are_faster(
     gaps = longest_gaps(trace)
     for camera, rate in enumerate(rates):
         assert gaps[camera] < 2.0 * len(rates) / SLOW.capacity + 2 / rate + budget, (camera, rate)
+
+
+def test_a_last_word_that_was_answered_at_once_is_remembered_all_the_same(
+    queue: DeadlineQueue, latest: Latest
+) -> None:
+    """It never waited, but what waits and what comes after it are superseded."""
+    old = about("a", handle="a1")
+    latest.admit(old, NOW)
+    superseded = latest.settle(Subject("a", "event 'last'", is_final=True), NOW)
+    assert superseded is not None
+    assert superseded.work is old
+    late = latest.admit(about("a", handle="a2"), NOW + 1)
+    assert late is not None
+    assert late.reason == "superseded when it came by event 'last'"
+    assert waiting(queue) == []
