@@ -25,6 +25,9 @@ SPEED_CLIP = 0.1
 SPEED_GAIN = 0.3
 TAIL_STEP = 0.05
 LEAST_TAIL = 1.02
+FIRST_LOG_TAIL = math.log(1.1)
+MOST_LOG, MOST_SUM = 10.0, 1e30
+"""What is recalled lies within these, or is no memory of a machine."""
 
 
 class Coefficients(NamedTuple):
@@ -87,7 +90,7 @@ class LearnedCost:
         self._scaled: dict[str, Coefficients] = {}
         """What was asked for since something was last learned."""
         self._log_speed = 0.0
-        self._log_tail = math.log(1.1)
+        self._log_tail = FIRST_LOG_TAIL
         self._factor = 1.0
         self._rescale()
 
@@ -130,17 +133,20 @@ class LearnedCost:
         try:
             speed, tail = float(state["log_speed"]), float(state["log_tail"])
             fits = {str(effort): _Fit.of(each) for effort, each in state["efforts"].items()}
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"not a state of costs: {error!r}") from error
-        if not (math.isfinite(speed) and math.isfinite(tail)):
+        if not (abs(speed) <= MOST_LOG and 0.0 <= tail <= MOST_LOG):
             raise ValueError(f"not a state of costs: log_speed {speed}, log_tail {tail}")
+        if not all(any(fit.curve) for fit in fits.values()):
+            raise ValueError("not a state of costs: some effort costs nothing")
         self._log_speed, self._log_tail, self._fits = speed, tail, fits
         self._rescale()
 
     def forget(self) -> None:
         """Know nothing again."""
         self._fits = {}
-        self._log_speed = 0.0
+        self._log_speed, self._log_tail = 0.0, FIRST_LOG_TAIL
+        self._rescale()
 
     def correct(self, factor: float) -> None:
         """Take the machine to need ``factor`` times as long for everything from now on."""
@@ -246,7 +252,7 @@ class _Normal:
     def of(cls, state: Sequence[float]) -> "_Normal":
         """Restore what :meth:`state` returned."""
         numbers = [float(each) for each in state]
-        if len(numbers) != 9 or not all(map(math.isfinite, numbers)):  # noqa: PLR2004 - 6 and 3
+        if len(numbers) != 9 or not all(0.0 <= each < MOST_SUM for each in numbers):  # noqa: PLR2004 - 6 and 3
             raise ValueError(f"sums are {state!r}")
         normal = cls()
         normal.gram, normal.moment = numbers[:6], numbers[6:]

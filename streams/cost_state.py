@@ -3,18 +3,22 @@
 import contextlib
 import hashlib
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import orjson
 import structlog
 
+from inference.cost import LearnedCost
 from inference.engine import Engine
 from inference.processor import processor_name
 
 log = structlog.get_logger(__name__)
 
 VERSION = 1
+QUANTILE = 0.95
+"""Any will do to look whether costs can be recalled."""
 
 
 class CostStates:
@@ -40,6 +44,8 @@ class CostStates:
             kept = orjson.loads(path.read_bytes())
             usable = kept["version"] == VERSION and kept["about"] == _about(engine)
             costs: dict[str, Any] | None = kept["costs"] if usable else None
+            if costs is not None:
+                LearnedCost(QUANTILE).recall(costs)  # refuses what no worker wrote
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -53,15 +59,20 @@ class CostStates:
         if path is None:
             return
         kept = {"version": VERSION, "about": _about(engine), "costs": costs}
-        draft = path.with_suffix(f".{os.getpid()}")
+        draft: Path | None = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            draft.write_bytes(orjson.dumps(kept, option=orjson.OPT_INDENT_2))
+            # A name of its own: processes of other containers have the same numbers.
+            handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.stem}-")
+            draft = Path(name)
+            with os.fdopen(handle, "wb") as file:
+                file.write(orjson.dumps(kept, option=orjson.OPT_INDENT_2))
             draft.replace(path)
         except OSError as error:
             log.warning("costs_not_kept", path=str(path), error=repr(error))
-            with contextlib.suppress(OSError):
-                draft.unlink(missing_ok=True)
+            if draft is not None:
+                with contextlib.suppress(OSError):
+                    draft.unlink(missing_ok=True)
 
     def _path(self, engine: Engine) -> Path | None:
         if self._directory is None:

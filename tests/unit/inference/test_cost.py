@@ -173,6 +173,19 @@ def test_what_was_learned_survives_being_written_down() -> None:
         {"log_speed": float("nan"), "log_tail": 0.1, "efforts": {}},
         {"log_speed": 0.0, "log_tail": 0.1, "efforts": {"full": {"anchor": [1.0]}}},
         {"log_speed": 0.0, "log_tail": 0.1, "efforts": []},
+        {"log_speed": 1e4, "log_tail": 0.1, "efforts": {}},
+        {"log_speed": 10**400, "log_tail": 0.1, "efforts": {}},
+        {"log_speed": 0.0, "log_tail": -1.0, "efforts": {}},
+        {
+            "log_speed": 0.0,
+            "log_tail": 0.1,
+            "efforts": {"full": {"anchor": [0.0] * 9, "recent": [0.0] * 9}},
+        },
+        {
+            "log_speed": 0.0,
+            "log_tail": 0.1,
+            "efforts": {"full": {"anchor": [-1.0] * 9, "recent": [1.0] * 9}},
+        },
     ],
 )
 def test_nonsense_is_not_recalled(state: dict[str, Any]) -> None:
@@ -183,3 +196,17 @@ def test_nonsense_is_not_recalled(state: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="not a state of costs"):
         cost.recall(state)
     assert cost.known() == before
+
+
+def test_what_is_forgotten_leaves_no_trace() -> None:
+    """Neither its speed nor its tail: measured anew, costs are those of a fresh model."""
+    cost, fresh = LearnedCost(0.95), LearnedCost(0.95)
+    cost.calibrate("full", [Measurement(10, 1, 0.003), Measurement(100, 10, 0.012)])
+    for _ in range(50):
+        cost.observe(50, 5, "full", 0.03)
+    cost.forget()
+    assert cost.predict(10, 1, "full") == 0.0
+    for each in (cost, fresh):
+        each.calibrate("full", [Measurement(10, 1, 0.002), Measurement(100, 10, 0.008)])
+    assert cost.predict(40, 4, "full") == fresh.predict(40, 4, "full")
+    assert cost.expect(40, 4, "full") == fresh.expect(40, 4, "full")

@@ -9,7 +9,7 @@ from streams import cost_state
 from streams.cost_state import CostStates
 from tests.fakes.engine import FakeEngine
 
-COSTS = {"log_speed": 0.1, "efforts": {}}
+COSTS = {"log_speed": 0.1, "log_tail": 0.1, "efforts": {}}
 
 
 def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
@@ -36,6 +36,13 @@ def test_other_weights_and_other_processors_have_costs_of_their_own(
     other.model = msgspec.structs.replace(other.model, digest="sha256:" + "1" * 64)
     assert states.load(other) is None
     monkeypatch.setattr(cost_state, "processor_name", lambda: "another")
+    assert states.load(FakeEngine()) is None
+
+
+def test_costs_that_no_worker_wrote_are_done_without(tmp_path: Path) -> None:
+    """Well-formed nonsense must not keep a worker from starting, nor make it believe."""
+    states = CostStates(str(tmp_path))
+    states.save(FakeEngine(), COSTS | {"log_speed": 1e4})
     assert states.load(FakeEngine()) is None
 
 
