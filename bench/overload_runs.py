@@ -20,6 +20,8 @@ from inference.work import Completion, OverloadPolicy, Work
 
 POLL_S = 0.001
 """Events are handed over this often, as a consumer's polls do."""
+LEAD_S = 0.02
+"""A load begins so long after it was asked for, when its works have been made."""
 GRACE_S = 0.1
 """What has not been answered so long after its deadline is late, however late."""
 
@@ -148,7 +150,7 @@ class LiveRuns:
         del seed  # chance is the machine's own
         endings: list[Ending] = []
         settings = replace(self._settings, batch_strategy=policy.strategy)
-        start = self._clock.monotonic() + 0.02
+        start = self._clock.monotonic() + LEAD_S
 
         def deliver(completions: Sequence[Completion]) -> None:
             now = self._clock.monotonic()
