@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from inference.apart import plan_apart, plan_rigid
 from inference.cost import Coefficients, CostModel
 from inference.engine import EffortLevel
+from inference.explaining import Rule
 from inference.plan import GOOD_RATE, Outlook, Plan, plan_all
 from inference.queue import DeadlineQueue, Entry, Line
 from inference.settings import SchedulerSettings
@@ -38,6 +39,7 @@ class Batch:
         tokens: Sum over the works.
         expected_s: Typical run time in seconds.
         late: Some of the works are late whatever is done.
+        rule: Why it holds these works.
     """
 
     entries: tuple[Entry, ...]
@@ -47,6 +49,7 @@ class Batch:
     tokens: int
     expected_s: float
     late: bool
+    rule: Rule = Rule.OTHER
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,16 +118,18 @@ class MicroBatcher:
         start = max(now, device_free_at)
         everything = plan_all(queue, start, costs[0], self._settings)
         if everything is not None:
-            return Decision(self._batch(everything, None, cost))
+            return Decision(self._batch(everything.by(Rule.ALL), None, cost))
         outlook = Outlook(queue, start, costs, self._settings)
         hopeless, tight = self._sort_out(outlook)
         plan, reason = self._choose(queue, outlook, tight)
         if not plan.entries and len(hopeless) < len(queue):
             plan, reason = self._misjudged(outlook, _front(queue, hopeless))
+            plan.by(Rule.LEADS)
         elif not plan.entries and curious:
             probe = max(hopeless, key=lambda shed: shed.entry.key)
             hopeless.remove(probe)
             plan, reason = self._probe(outlook, probe)
+            plan.by(Rule.CURIOUS)
         return Decision(self._batch(plan, reason, cost), tuple(hopeless))
 
     def _while_busy(
@@ -177,12 +182,12 @@ class MicroBatcher:
         """Return the batch to run, empty if there is nothing to run, and why it is degraded."""
         late = outlook.late()
         if late and outlook.start - max(queue.late_served_at, late[0].key) > self._ageing:
-            return outlook.plan(0).fill(late, late=True), None
+            return outlook.plan(0).fill(late, late=True).by(Rule.AGED), None
         rescue = self._rescue(outlook, tight) if tight else None
         full = outlook.tight(0)
         if rescue is not None and (not full.entries or self._leaves_all_met(outlook, rescue)):
             why = _why_rescued(outlook, tight[0][1], self._reserve)
-            return rescue, why if rescue.level else None
+            return rescue.by(Rule.RESCUED), why if rescue.level else None
         # Works of several kinds may need batches of their own; that must be seen a batch ahead.
         delay_s = outlook.batch_seconds(0) if len(outlook.lines) > 1 else 0.0
         if full.entries and not self._leaves_all_met(outlook, full, delay_s=delay_s):
@@ -207,10 +212,13 @@ class MicroBatcher:
         """Not all can be met at full effort: lower it, then part with what is too tight."""
         lost = sum(outlook.losses(full))
         plan = plan_apart(outlook, len(self._efforts)) if len(outlook.lines) > 1 else None
-        if plan is None:
+        if plan is not None:
+            plan.by(Rule.APART)
+        else:
             plan, meets_all = self._lower(outlook, full)
-            if not meets_all:
-                plan = self._part(outlook, plan)
+            plan = (plan if meets_all else self._part(outlook, plan)).by(
+                Rule.LOWERED if meets_all else Rule.PARTED
+            )
         if not plan.level:
             return plan, None
         return plan, f"full effort for all would leave {lost:.0f} waiting tokens too late"
@@ -277,6 +285,7 @@ class MicroBatcher:
             tokens=plan.tokens,
             expected_s=cost.expect(plan.tokens, len(plan.entries), effort.name),
             late=plan.late,
+            rule=plan.rule,
         )
 
     def _hopeless_at(self, line: Line, costs: Sequence[Coefficients]) -> float:

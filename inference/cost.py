@@ -116,6 +116,20 @@ class LearnedCost:
         """Return the curves of all efforts seen so far."""
         return {effort: self.coefficients(effort) for effort in self._fits}
 
+    def fitted(self) -> Mapping[str, Coefficients]:
+        """Return the same without :attr:`speed` and :attr:`tail`."""
+        return {effort: fit.curve for effort, fit in self._fits.items()}
+
+    @property
+    def speed(self) -> float:
+        """What everything takes now over what it took when the curves were fitted."""
+        return math.exp(self._log_speed)
+
+    @property
+    def tail(self) -> float:
+        """What a batch hardly exceeds over what it typically takes."""
+        return math.exp(self._log_tail)
+
     def state(self) -> dict[str, Any]:
         """Return all that was learned, as plain values that :meth:`recall` takes."""
         return {

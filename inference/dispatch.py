@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from inference.batcher import Batch, Decision
 from inference.cost import CostModel
 from inference.engine import EffortLevel
+from inference.explaining import TurnRule
 from inference.latest import Latest, Superseded
 from inference.queue import DeadlineQueue
 from inference.settings import SchedulerSettings
@@ -29,12 +30,18 @@ class Flight:
         owner: Whose batch it is.
         works: In the order of the batch.
         started: Monotonic seconds; ``None`` in the slot.
+        predicted_s: Run time in seconds that it should hardly exceed, as known when it was formed.
+        starts_at: When it was to start, in monotonic seconds, likewise.
+        turn: Why it was this model's turn.
     """
 
     owner: "Dispatch"
     batch: Batch
     works: tuple[Work, ...]
     started: float | None
+    predicted_s: float = 0.0
+    starts_at: float = 0.0
+    turn: TurnRule = TurnRule.ALONE
 
 
 class Dispatch:
@@ -119,7 +126,9 @@ class Dispatch:
         self.queue.take(batch.entries, now, late=batch.late)
         self._latest.left(batch.entries, ran=True)
         self.flying += 1
-        return Flight(self, batch, tuple(entry.work for entry in batch.entries), started)
+        works = tuple(entry.work for entry in batch.entries)
+        predicted_s = self.cost.predict(batch.tokens, len(works), batch.effort.name)
+        return Flight(self, batch, works, started, predicted_s, starts_at=now)
 
     def land(self, flight: Flight, seconds: float | None, now: float) -> None:
         """Note that a batch of this model has ended.

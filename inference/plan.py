@@ -8,6 +8,7 @@ from itertools import accumulate, islice
 from typing import NamedTuple
 
 from inference.cost import Coefficients
+from inference.explaining import Rule
 from inference.queue import DeadlineQueue, Entry, Line
 from inference.settings import SchedulerSettings
 from inference.work import OverloadPolicy
@@ -54,6 +55,7 @@ class Plan:
     Attributes:
         due: Monotonic seconds by which the batch must end.
         late: Some members are late whatever is done.
+        rule: Why it holds what it does.
     """
 
     __slots__ = (
@@ -65,6 +67,7 @@ class Plan:
         "entries",
         "late",
         "level",
+        "rule",
         "tokens",
     )
 
@@ -82,6 +85,7 @@ class Plan:
         self.tokens = 0
         self.due = math.inf
         self.late = False
+        self.rule = Rule.TIGHTEST
         self._start = start
         self._enough = enough_tokens
         self._settings = settings
@@ -102,6 +106,11 @@ class Plan:
     def hold(self, entries: list[Entry], tokens: int) -> "Plan":
         """Hold works that are known to fit, of so many tokens in all."""
         self.entries, self.tokens = entries, tokens
+        return self
+
+    def by(self, rule: Rule) -> "Plan":
+        """Say why it holds what it does."""
+        self.rule = rule
         return self
 
     def fill(self, candidates: Iterable[Entry], *, late: bool = False) -> "Plan":

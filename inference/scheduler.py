@@ -4,17 +4,17 @@ Schedulers of several models share a device; see ``inference.turns`` for whose b
 """
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from inference.batcher import Shed
 from inference.clock import Clock
-from inference.cost import Coefficients
+from inference.cost import Coefficients, LearnedCost
 from inference.dispatch import Dispatch, Flight
 from inference.engine import Encoded, Engine
 from inference.latest import Superseded
+from inference.log import Log
 from inference.runner import Job
 from inference.settings import SchedulerSettings
 from inference.shared_device import SharedDevice
@@ -22,10 +22,31 @@ from inference.strategies import DYNAMIC_PRIORITY
 from inference.warmup import still_holds, warm_up
 from inference.work import Completion, Subject, Work
 
-__all__ = ["Scheduler", "SchedulerSettings", "Snapshot"]
+__all__ = ["BatchRun", "Scheduler", "SchedulerSettings", "Snapshot"]
 
-ObserveBatch = Callable[[int, int, float, str], None]
-"""Called with a batch's events, tokens, seconds and effort."""
+
+log = Log(__name__)
+
+
+class BatchRun(NamedTuple):
+    """What a batch took.
+
+    Attributes:
+        seconds: Run time.
+        predicted_s: What it should hardly have exceeded; 0 where nothing was known.
+        clean: No event failed, so the run time says what such a batch costs.
+    """
+
+    events: int
+    tokens: int
+    seconds: float
+    effort: str
+    predicted_s: float
+    clean: bool
+
+
+ObserveBatch = Callable[[BatchRun], None]
+"""Called on the event loop after each batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +79,7 @@ class Scheduler:
     Args:
         deliver: Called on the event loop with completions as they come; what it raises makes the
             device fail.
-        observe_batch: Called on the event loop after each batch with its events, tokens, seconds
-            and effort.
+        observe_batch: Called on the event loop after each batch.
         device: Where batches run, shared with the schedulers of other models; of its own if none
             is given.
     """
@@ -115,13 +135,25 @@ class Scheduler:
 
     def _measure(self, examples: Sequence[Encoded], remembered: Mapping[str, Any] | None) -> None:
         what = self.engine, examples, self._settings, self._clock, self._cost
-        if remembered is not None:
-            with contextlib.suppress(ValueError):
-                self._cost.recall(remembered)
-                if still_holds(*what):
-                    return
+        if remembered is not None and self._recalls(remembered):
+            if still_holds(*what):
+                return
             self._cost.forget()
         warm_up(*what)
+
+    def _recalls(self, remembered: Mapping[str, Any]) -> bool:
+        """Take over what was learned before, if it is that."""
+        try:
+            self._cost.recall(remembered)
+        except ValueError as error:
+            log.warning("costs_unusable", model=self.engine.model.name, error=str(error))
+            return False
+        return True
+
+    @property
+    def cost(self) -> LearnedCost:
+        """What is known of the engine's costs, by all schedulers of it on this device."""
+        return self._cost
 
     @property
     def learned_costs(self) -> dict[str, Any]:
@@ -230,7 +262,16 @@ class Scheduler:
         self._deliver(_completions(flight, job))
         if self._observe_batch is not None:
             batch = flight.batch
-            self._observe_batch(len(flight.works), batch.tokens, job.seconds, batch.effort.name)
+            self._observe_batch(
+                BatchRun(
+                    events=len(flight.works),
+                    tokens=batch.tokens,
+                    seconds=job.seconds,
+                    effort=batch.effort.name,
+                    predicted_s=flight.predicted_s,
+                    clean=job.clean,
+                )
+            )
 
     def note_idle(self) -> None:
         """Look whether anything is left to do; called by the device after each decision."""

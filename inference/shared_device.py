@@ -10,6 +10,7 @@ from inference.clock import Clock
 from inference.cost import LearnedCost
 from inference.dispatch import Dispatch, Flight
 from inference.engine import Engine
+from inference.explaining import ScheduleObserver
 from inference.runner import Job, ModelRunner
 from inference.turns import Turns
 from schemas.errors import EngineError
@@ -42,10 +43,18 @@ class SharedDevice:
 
     Args:
         device_timeout_ms: A batch that runs longer makes the device fail.
+        observer: Is told of every decision and batch.
     """
 
-    def __init__(self, clock: Clock, *, device_timeout_ms: float) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        device_timeout_ms: float,
+        observer: ScheduleObserver | None = None,
+    ) -> None:
         self._clock = clock
+        self._observer = observer
         self._timeout_s = device_timeout_ms / 1e3
         self._loop = asyncio.get_running_loop()
         self._runner = ModelRunner(clock, done=self._done_on_device, died=self._died)
@@ -144,6 +153,8 @@ class SharedDevice:
         while True:
             now = self._clock.monotonic()
             turn = self.turns.step(now)
+            if self._observer is not None:
+                self._observer.decided(turn, now)
             flight = turn.flight
             if flight is not None:
                 engine = self._members[flight.owner].engine
@@ -197,6 +208,8 @@ class SharedDevice:
     def _landed(self, job: Job) -> None:
         try:
             flight = self.turns.land(job.seconds if job.clean else None, job.started + job.seconds)
+            if self._observer is not None:
+                self._observer.landed(flight, job.seconds)
             # The device first: it may be idle, while the results can wait for some microseconds.
             self._step()
             member = self._members[flight.owner]

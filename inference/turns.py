@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 from inference.batcher import Batch, Shed
 from inference.dispatch import Dispatch, Flight
+from inference.explaining import TurnRule
 
 SLOTS = 2
 """One batch running, one prepared."""
@@ -78,12 +79,19 @@ class _Bid:
     Attributes:
         latest_start: Monotonic seconds from which on it would be too late for its tightest member;
             infinity where all are late already, and where no other bids.
+        won_by: The rule by which it was chosen, once it was.
     """
 
     dispatch: Dispatch
     account: _Account
     batch: Batch
     latest_start: float = math.inf
+    won_by: TurnRule = TurnRule.ALONE
+
+    def won(self, rule: TurnRule) -> "_Bid":
+        """Note why this one was chosen."""
+        self.won_by = rule
+        return self
 
 
 class Turns:
@@ -142,7 +150,7 @@ class Turns:
                 wake_at = min(wake_at, decision.wake_at)
             if decision.batch is not None:
                 bids.append(_Bid(dispatch, account, decision.batch))
-        flight = self._launch(self._choose(bids, max(now, free_at)), now) if bids else None
+        flight = self._launch(bids, now, max(now, free_at)) if bids else None
         return Turn(tuple(shed), flight, wake_at if wake_at < math.inf else None)
 
     def land(self, seconds: float | None, now: float) -> Flight:
@@ -195,17 +203,19 @@ class Turns:
             bid.latest_start = _latest_start(bid.dispatch, bid.batch, start)
         starving = [bid for bid in bids if _is_starving(bid, start)]
         if starving:
-            return min(starving, key=lambda bid: bid.account.served_at)
+            return min(starving, key=lambda bid: bid.account.served_at).won(TurnRule.STARVING)
         by_urgency = sorted(bids, key=lambda bid: (bid.latest_start, bid.account.virtual))
         if _leaves_in_time(by_urgency[0], bids, start, MARGIN):
-            return by_urgency[0]
+            return by_urgency[0].won(TurnRule.URGENT)
         for bid in by_urgency[1:]:
             if _leaves_in_time(bid, bids, start, 1.0):
-                return bid
-        return min(by_urgency, key=lambda bid: bid.account.virtual)
+                return bid.won(TurnRule.HARMLESS)
+        return min(by_urgency, key=lambda bid: bid.account.virtual).won(TurnRule.LEAST_SHARE)
 
-    def _launch(self, bid: _Bid, now: float) -> Flight:
+    def _launch(self, bids: list[_Bid], now: float, start: float) -> Flight:
+        bid = self._choose(bids, start)
         flight = bid.dispatch.launch(bid.batch, now, started=None if self.flights else now)
+        flight.starts_at, flight.turn = start, bid.won_by
         self.flights.append(flight)
         bid.account.served_at = now
         if len(self._accounts) > 1:

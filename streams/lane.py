@@ -9,7 +9,7 @@ from inference.clock import Clock
 from inference.engine import Engine
 from inference.result_cache import Cache
 from inference.revisions import Revisions
-from inference.scheduler import Scheduler
+from inference.scheduler import BatchRun, Scheduler
 from inference.settings import SchedulerSettings
 from inference.shared_device import SharedDevice
 from inference.work import Completion, OverloadPolicy, Work
@@ -230,10 +230,10 @@ class Lane:
             )
         )
 
-    def _observe_batch(self, events: int, tokens: int, seconds: float, effort: str) -> None:
-        metrics.BATCH_SECONDS.labels(self.modality, self._model, effort).observe(seconds)
-        metrics.BATCH_EVENTS.labels(self.modality, self._model).observe(events)
-        metrics.BATCH_TOKENS.labels(self.modality, self._model).inc(tokens)
+    def _observe_batch(self, run: BatchRun) -> None:
+        metrics.BATCH_SECONDS.labels(self.modality, self._model, run.effort).observe(run.seconds)
+        metrics.BATCH_EVENTS.labels(self.modality, self._model).observe(run.events)
+        metrics.BATCH_TOKENS.labels(self.modality, self._model).inc(run.tokens)
 
     def _gauge(self) -> None:
         state = self.scheduler.snapshot()

@@ -138,6 +138,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """``console`` for people, ``json`` for collectors."""
     log_level: Annotated[str, msgspec.Meta(pattern="^(debug|info|warning|error)$")] = "info"
     """Least severe level that is logged."""
+    explain_schedule: bool = False
+    """Log why batches hold what they do, what they cost and what waits, at the level ``info``."""
 
     @property
     def sources(self) -> Sources:

@@ -22,6 +22,7 @@ from streams.clients import stop_client
 from streams.connection import Connection
 from streams.consume import ConsumeLoop
 from streams.cost_state import CostStates
+from streams.explaining import ScheduleLog
 from streams.health import Health, serve
 from streams.lane import Lane
 from streams.models import load_models
@@ -47,6 +48,9 @@ class Worker:
         self._settings = settings
         self._clock = SystemClock()
         self._stopping = asyncio.Event()
+        self._explaining = (
+            ScheduleLog(self._clock, settings.log_format) if settings.explain_schedule else None
+        )
         self.health = Health("model", "broker", "assignment")
 
     def stop(self) -> None:
@@ -161,7 +165,11 @@ class Worker:
         self, engines: dict[Modality, Engine], ledger: Ledger, publisher: Publisher
     ) -> dict[str, Lane]:
         settings = self._settings
-        device = SharedDevice(self._clock, device_timeout_ms=settings.scheduler.device_timeout_ms)
+        device = SharedDevice(
+            self._clock,
+            device_timeout_ms=settings.scheduler.device_timeout_ms,
+            observer=self._explaining,
+        )
         # The bound holds over all models, and a flooded one leaves the others their part.
         tokens = max(1, settings.scheduler.max_queue_tokens // len(engines))
         scheduler = dataclasses.replace(settings.scheduler, max_queue_tokens=tokens)
@@ -184,7 +192,11 @@ class Worker:
             )
             for modality, engine in engines.items()
         )
-        return {lane.topic: lane for lane in lanes}
+        found = {lane.topic: lane for lane in lanes}
+        if self._explaining is not None:
+            for lane in found.values():
+                self._explaining.watch(lane.modality, lane.scheduler)
+        return found
 
     def _make_consumer(self) -> AIOKafkaConsumer:
         settings = self._settings
@@ -258,6 +270,8 @@ class Worker:
             serving = loop.owning and not self._stopping.is_set()
             (self.health.met if serving else self.health.unmet)("assignment")
             metrics.READY.set(self.health.ready)
+            if self._explaining is not None:
+                self._explaining.tick()
             await asyncio.sleep(0.1)
 
 

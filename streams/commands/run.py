@@ -39,6 +39,11 @@ _MODALITIES = click.Choice([modality.value for modality in Modality])
 @click.option("--config", type=click.Path(path_type=Path), help="TOML file with settings.")
 @click.option("--log-format", type=click.Choice(["console", "json"]))
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]))
+@click.option(
+    "--explain-schedule/--no-explain-schedule",
+    default=None,
+    help="Log why each batch was formed, what it cost, and what waits.",
+)
 def command(config: Path | None, **flags: Any) -> None:
     """Classify the events of the input topics until stopped.
 
@@ -51,6 +56,7 @@ def command(config: Path | None, **flags: Any) -> None:
       headrace run --bootstrap-servers localhost:9092
       headrace run --workers 4 --metrics-port 9464 --on-overload shed
       headrace run --model news=./my-news-model --model camera=none
+      headrace run --explain-schedule
     """  # noqa: D301 - click reads \b itself
     settings = load_settings(config=config, flags=_nested(flags))
     configure(settings.log_format, settings.log_level)

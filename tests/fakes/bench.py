@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from inference.engine import EffortLevel
-from inference.scheduler import Scheduler
+from inference.scheduler import BatchRun, Scheduler
 from inference.settings import SchedulerSettings
 from inference.work import Completion, Work
 from tests.fakes.clock import ManualClock
@@ -45,14 +45,14 @@ class Bench:
             else FakeEngine(poison=poison)
         )
         self.completions: list[Completion] = []
-        self.batches: list[tuple[int, int, float, str]] = []
+        self.batches: list[BatchRun] = []
         self._news = asyncio.Event()
         self.scheduler = Scheduler(
             self.engine,
             settings or SchedulerSettings(),
             self.clock,
             self._deliver,
-            observe_batch=lambda *batch: self.batches.append(batch),
+            observe_batch=self.batches.append,
         )
 
     def work(self, *, budget: float = 9.0, **fields: Any) -> Work:
