@@ -46,18 +46,36 @@ class CompiledModel:
         batch_strategy: How a scheduler over it chooses batches, unless its settings say otherwise.
         backend: The name of the backend that made the engine.
         device: Where it runs, as torch calls it: ``cpu`` or ``cuda:N``.
+        precision: What was asked for, by its name; ``auto`` where the backend chose.
+        threads: Threads per product on a CPU.
     """
 
-    def __init__(self, engine: Engine, *, batch_strategy: str, backend: str, device: str) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        batch_strategy: str,
+        backend: str,
+        device: str,
+        precision: str = AUTO,
+        threads: int = 1,
+    ) -> None:
         self.engine = engine
         self.batch_strategy = batch_strategy
         self.backend = backend
         self.device = device
+        self.precision = precision
+        self.threads = threads
         self.model = engine.model
         self.modalities = engine.modalities
         self.labels = engine.labels
         self.efforts = engine.efforts
         self.max_tokens = engine.max_tokens
+
+    @property
+    def path(self) -> str:
+        """What multiplies, where the engine tells: an instruction set, or ``torch``."""
+        return getattr(self.engine, "path", "")
 
     def encode(self, events: Sequence[Event]) -> list[Encoded]:
         """Make events ready; see :meth:`inference.engine.Engine.encode`."""
@@ -130,7 +148,12 @@ class Optimizer:
             batch_strategy=self.batch_strategy,
         )
         return CompiledModel(
-            engine, batch_strategy=self.batch_strategy, backend=self.backend, device=self.device
+            engine,
+            batch_strategy=self.batch_strategy,
+            backend=self.backend,
+            device=self.device,
+            precision=wanted.value if wanted else AUTO,
+            threads=self._threads,
         )
 
 

@@ -1,8 +1,10 @@
 """The processor's name, to stand beside every figure."""
 
+from functools import cache
 from pathlib import Path
 
 
+@cache
 def processor_name() -> str:
     """Return the processor's name, as Linux gives it."""
     try:

@@ -4,21 +4,21 @@ import contextlib
 import hashlib
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import orjson
 import structlog
 
-from inference.cost import LearnedCost
 from inference.engine import Engine
 from inference.processor import processor_name
 
 log = structlog.get_logger(__name__)
 
 VERSION = 1
-QUANTILE = 0.95
-"""Any will do to look whether costs can be recalled."""
+COMPUTES = ("backend", "device", "precision", "threads", "path")
+"""What an engine tells of its way of computing; see ``inference.optimizer.CompiledModel``."""
 
 
 class CostStates:
@@ -36,16 +36,15 @@ class CostStates:
         self._directory = Path(directory).expanduser() if directory else None
 
     def load(self, engine: Engine) -> dict[str, Any] | None:
-        """Return what was kept of an engine's costs, if anything usable was."""
-        path = self._path(engine)
+        """Return what was kept of an engine's costs, if anything was."""
+        about = _about(engine)
+        path = self._path(about)
         if path is None:
             return None
         try:
             kept = orjson.loads(path.read_bytes())
-            usable = kept["version"] == VERSION and kept["about"] == _about(engine)
+            usable = kept["version"] == VERSION and kept["about"] == about
             costs: dict[str, Any] | None = kept["costs"] if usable else None
-            if costs is not None:
-                LearnedCost(QUANTILE).recall(costs)  # refuses what no worker wrote
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -55,10 +54,11 @@ class CostStates:
 
     def save(self, engine: Engine, costs: dict[str, Any]) -> None:
         """Keep what is known of an engine's costs."""
-        path = self._path(engine)
+        about = _about(engine)
+        path = self._path(about)
         if path is None:
             return
-        kept = {"version": VERSION, "about": _about(engine), "costs": costs}
+        kept = {"version": VERSION, "about": about, "costs": costs}
         draft: Path | None = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -74,21 +74,20 @@ class CostStates:
                 with contextlib.suppress(OSError):
                     draft.unlink(missing_ok=True)
 
-    def _path(self, engine: Engine) -> Path | None:
+    def _path(self, about: Mapping[str, str]) -> Path | None:
         if self._directory is None:
             return None
-        told = orjson.dumps(_about(engine), option=orjson.OPT_SORT_KEYS)
-        name = "".join(
-            each if each.isalnum() or each in "-_" else "-" for each in engine.model.name
-        )
+        told = orjson.dumps(about, option=orjson.OPT_SORT_KEYS)
+        name = "".join(each if each.isalnum() or each in "-_" else "-" for each in about["model"])
         return self._directory / f"{name[:60]}-{hashlib.sha256(told).hexdigest()[:12]}.json"
 
 
 def _about(engine: Engine) -> dict[str, str]:
     """Return what costs depend on."""
+    computes = {name: getattr(engine, name, "") for name in COMPUTES}
     return {
         "model": engine.model.name,
         "digest": engine.model.digest,
         "processor": processor_name(),
-        "computes": f"{type(engine).__name__} {getattr(engine, 'path', '')}".strip(),
+        "computes": " ".join(f"{name}={value}" for name, value in computes.items()),
     }

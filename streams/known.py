@@ -76,15 +76,19 @@ class KnownAnswers:
         admitted: Admitted = completion.work.handle
         if prediction is None:
             return
-        if self._cache is not None and completion.answered_from is AnsweredFrom.MODEL:
-            if admitted.content is not None:
-                now, degraded = self._clock.monotonic(), completion.degraded
-                self._cache.keep(admitted.content, prediction, now, degraded=degraded)
-            metrics.CACHE_BYTES.labels(self._modality).set(self._cache.bytes)
+        by_model = completion.answered_from is AnsweredFrom.MODEL
+        if self._cache is not None and by_model and admitted.content is not None:
+            now, degraded = self._clock.monotonic(), completion.degraded
+            self._cache.keep(admitted.content, prediction, now, degraded=degraded)
         seen = admitted.seen
         if not completion.degraded and seen.previous is None:
             event = admitted.inbound.event
             self._frames.note(event, seen, admitted.timestamp_ms, prediction)
+
+    @property
+    def bytes(self) -> int:
+        """Memory that the kept answers take, estimated."""
+        return 0 if self._cache is None else self._cache.bytes
 
     def _count(self, outcome: str) -> None:
         metrics.CACHE_LOOKUPS.labels(self._modality, outcome).inc()

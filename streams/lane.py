@@ -92,6 +92,10 @@ class Lane:
             observe_batch=self._observe_batch,
             device=device,
         )
+        # Set with every poll and batch: their labels are looked up once.
+        self._queue_events = metrics.QUEUE_EVENTS.labels(modality)
+        self._queue_tokens = metrics.QUEUE_TOKENS.labels(modality)
+        self._cache_bytes = metrics.CACHE_BYTES.labels(modality)
         self._reviser = None
         if revisions is not None and revisions.enabled:
             self._reviser = Reviser(revisions, self.scheduler, modality, clock)
@@ -234,11 +238,26 @@ class Lane:
         metrics.BATCH_SECONDS.labels(self.modality, self._model, run.effort).observe(run.seconds)
         metrics.BATCH_EVENTS.labels(self.modality, self._model).observe(run.events)
         metrics.BATCH_TOKENS.labels(self.modality, self._model).inc(run.tokens)
+        if run.predicted_s > 0.0 and run.clean:
+            of_effort = self.modality, self._model, run.effort
+            metrics.BATCH_PREDICTED_SECONDS.labels(*of_effort).inc(run.predicted_s)
+            metrics.BATCH_PREDICTED_RATIO.labels(*of_effort).observe(run.predicted_s / run.seconds)
+
+    def gauge_costs(self) -> None:
+        """Show what batches cost; once a second is often enough."""
+        cost = self.scheduler.cost
+        metrics.COST_TAIL_RATIO.labels(self.modality, self._model).set(cost.tail)
+        for effort, curve in cost.fitted().items():
+            now, of_effort = curve.scaled(cost.speed), (self.modality, self._model, effort)
+            metrics.COST_FIXED_SECONDS.labels(*of_effort).set(now.fixed_s)
+            metrics.COST_TOKEN_SECONDS.labels(*of_effort).set(now.per_token_s)
+            metrics.COST_EVENT_SECONDS.labels(*of_effort).set(now.per_event_s)
 
     def _gauge(self) -> None:
-        state = self.scheduler.snapshot()
-        metrics.QUEUE_EVENTS.labels(self.modality).set(state.queued_works)
-        metrics.QUEUE_TOKENS.labels(self.modality).set(state.queued_tokens)
+        queue = self.scheduler.dispatch.queue
+        self._queue_events.set(len(queue))
+        self._queue_tokens.set(queue.tokens)
+        self._cache_bytes.set(self._known.bytes)
 
 
 def _is_unknown(found: tuple[Work, Completion | None]) -> bool:

@@ -10,6 +10,7 @@ _LATENCY_BUCKETS = (
     0.002, 0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1, 0.125, 0.15, 0.2, 0.3, 0.5, 1, 2.5, 10,
 )  # fmt: skip
 _BATCH_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.5, 2)
+_RATIO_BUCKETS = (0.25, 0.5, 0.75, 0.9, 1, 1.1, 1.25, 1.5, 2, 3, 4, 8)
 _SIZE_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 
 EVENTS = Counter("headrace_events", "Records taken from the input topics.", ["modality"])
@@ -70,6 +71,41 @@ BATCH_EVENTS = Histogram(
 )
 BATCH_TOKENS = Counter(
     "headrace_batch_tokens", "Tokens run, summed over batches.", ["modality", "model"]
+)
+BATCH_PREDICTED_SECONDS = Counter(
+    "headrace_batch_predicted_seconds",
+    "What batches should hardly have exceeded, summed over them.",
+    ["modality", "model", "effort"],
+)
+BATCH_PREDICTED_RATIO = Histogram(
+    "headrace_batch_predicted_ratio",
+    "What a batch should hardly have exceeded over its run time.",
+    ["modality", "model", "effort"],
+    buckets=_RATIO_BUCKETS,
+)
+COST_FIXED_SECONDS = Gauge(
+    "headrace_cost_fixed_seconds",
+    "What any batch typically costs, whatever it holds.",
+    ["modality", "model", "effort"],
+    multiprocess_mode="livemax",
+)
+COST_TOKEN_SECONDS = Gauge(
+    "headrace_cost_token_seconds",
+    "What a token adds to that.",
+    ["modality", "model", "effort"],
+    multiprocess_mode="livemax",
+)
+COST_EVENT_SECONDS = Gauge(
+    "headrace_cost_event_seconds",
+    "What an event adds, beside its tokens.",
+    ["modality", "model", "effort"],
+    multiprocess_mode="livemax",
+)
+COST_TAIL_RATIO = Gauge(
+    "headrace_cost_tail_ratio",
+    "What a batch hardly exceeds over what it typically costs.",
+    ["modality", "model"],
+    multiprocess_mode="livemax",
 )
 ACTIVE_SHARE = Histogram(
     "headrace_active_share",

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import dataclasses
 import gc
+import itertools
 from functools import partial
 
 import structlog
@@ -37,6 +38,7 @@ log = structlog.get_logger(__name__)
 
 CONNECT_RETRY_S = 0.5
 BATCH_BYTES = 128 * 1024
+KEEP_COSTS_EVERY_S = 60
 HEADROOM_BYTES = 1024 * 1024
 """What a dead letter may need beyond the record that it is about: headers, the batch's fields."""
 
@@ -87,7 +89,7 @@ class Worker:
                 stack.callback(_keep_costs, states, lane)
                 _keep_costs(states, lane)
             _settle_memory()
-            await self._consume(lanes, ledger, publisher)
+            await self._consume(lanes, ledger, publisher, states)
 
     async def _serve_health(self, stack: contextlib.AsyncExitStack) -> None:
         settings = self._settings
@@ -214,7 +216,9 @@ class Worker:
             isolation_level="read_committed",
         )
 
-    async def _consume(self, lanes: dict[str, Lane], ledger: Ledger, publisher: Publisher) -> None:
+    async def _consume(
+        self, lanes: dict[str, Lane], ledger: Ledger, publisher: Publisher, states: CostStates
+    ) -> None:
         settings = self._settings
         loop = ConsumeLoop(
             make_consumer=self._make_consumer,
@@ -236,6 +240,7 @@ class Worker:
         side = [
             asyncio.create_task(watchdog.run(), name="watchdog"),
             asyncio.create_task(self._watch_state(loop, ledger), name="state"),
+            asyncio.create_task(_watch_costs(lanes, states), name="costs"),
         ]
         stopped = asyncio.create_task(self._wait_for_stop())
         failures: list[asyncio.Future[None]] = [
@@ -273,6 +278,18 @@ class Worker:
             if self._explaining is not None:
                 self._explaining.tick()
             await asyncio.sleep(0.1)
+
+
+async def _watch_costs(
+    lanes: dict[str, Lane], states: CostStates, *, second_s: float = 1.0
+) -> None:
+    """Show what batches cost, and keep it now and then: not every end is an orderly one."""
+    for second in itertools.count(1):
+        await asyncio.sleep(second_s)
+        for lane in lanes.values():
+            lane.gauge_costs()
+            if second % KEEP_COSTS_EVERY_S == 0:
+                _keep_costs(states, lane)
 
 
 def _keep_costs(states: CostStates, lane: Lane) -> None:

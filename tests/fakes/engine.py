@@ -70,7 +70,7 @@ class FakeEngine:
         self.poison = poison or Poison()
         self.batches: list[tuple[int, int, str]] = []
         """Events, tokens and effort of every batch that was run, in order."""
-        self._spend = spend
+        self.spend = spend
         self._open = threading.Event()
         self._open.set()
         self._entered = threading.Event()
@@ -104,7 +104,7 @@ class FakeEngine:
         self.batches.append((len(prepared), tokens, effort.name))
         self._entered.set()
         self._open.wait()
-        self._spend(self.cost(tokens, len(prepared), effort))
+        self.spend(self.cost(tokens, len(prepared), effort))
         predictions = [self.answer(ids, effort) for ids in prepared]
         sick = [number for number, ids in enumerate(prepared) if POISON in ids]
         if sick and self.poison.kind == "raise":

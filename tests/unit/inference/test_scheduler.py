@@ -6,7 +6,7 @@ import pytest
 
 from inference.settings import SchedulerSettings
 from inference.work import OverloadPolicy
-from tests.fakes.bench import FACTORS, POISON, bench, handles, turns
+from tests.fakes.bench import EXAMPLES, FACTORS, POISON, bench, handles, turns
 from tests.fakes.engine import EFFORTS
 
 
@@ -213,3 +213,22 @@ async def test_costs_are_known_from_the_warm_up_and_then_learned() -> None:
         opened.offer(opened.work())
         await opened.completed(1)
         assert opened.scheduler.snapshot().costs != costs
+
+
+async def test_costs_that_were_kept_spare_the_measuring() -> None:
+    """A few batches bear them out."""
+    async with bench(timed=True) as first:
+        kept = first.scheduler.learned_costs
+    async with bench(timed=True, started=False) as anew:
+        await anew.scheduler.start(EXAMPLES)
+    async with bench(timed=True, started=False) as second:
+        await second.scheduler.start(EXAMPLES, remembered=kept)
+    assert len(second.engine.batches) < len(anew.engine.batches) / 2
+
+
+async def test_costs_that_no_worker_wrote_are_measured_anew() -> None:
+    """Well-formed nonsense must not keep a worker from starting, nor make it believe."""
+    async with bench(timed=True, started=False) as opened:
+        nonsense = {"log_speed": 1e4, "log_tail": 0.1, "efforts": {}}
+        await opened.scheduler.start(EXAMPLES, remembered=nonsense)
+        assert opened.scheduler.cost.predict(10, 1, "full") == pytest.approx(0.022, rel=0.1)

@@ -1,10 +1,12 @@
 """Costs are kept between starts of a worker, for the same model on the same machine alone."""
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
+from inference.optimizer import CompiledModel
 from streams import cost_state
 from streams.cost_state import CostStates
 from tests.fakes.engine import FakeEngine
@@ -39,11 +41,20 @@ def test_other_weights_and_other_processors_have_costs_of_their_own(
     assert states.load(FakeEngine()) is None
 
 
-def test_costs_that_no_worker_wrote_are_done_without(tmp_path: Path) -> None:
-    """Well-formed nonsense must not keep a worker from starting, nor make it believe."""
+@pytest.mark.parametrize("differs", [{"precision": "fp32"}, {"threads": 2}, {"backend": "other"}])
+def test_another_way_of_computing_has_costs_of_its_own(
+    tmp_path: Path, differs: dict[str, Any]
+) -> None:
+    """One model in two precisions takes two different times."""
+
+    def compiled(**fields: Any) -> CompiledModel:
+        known = {"backend": "fake", "device": "cpu", "precision": "int8", "threads": 1} | fields
+        return CompiledModel(FakeEngine(), batch_strategy="fifo", **known)
+
     states = CostStates(str(tmp_path))
-    states.save(FakeEngine(), COSTS | {"log_speed": 1e4})
-    assert states.load(FakeEngine()) is None
+    states.save(compiled(), COSTS)
+    assert states.load(compiled()) == COSTS
+    assert states.load(compiled(**differs)) is None
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"version": 1}', b"\xff"])
