@@ -13,13 +13,14 @@ from aiokafka import ConsumerRecord, TopicPartition
 from inference.clock import SystemClock
 from inference.optimizer import open_model
 from inference.settings import SchedulerSettings
-from inference.work import OverloadPolicy
 from schemas.events import Modality
 from schemas.limits import DEFAULT_LIMITS
 from streams.lane import Lane
 from streams.offsets import Ledger
 from streams.publisher import Publisher
-from streams.sources import Cameras, Keep, Sources
+from streams.routes import Route, routes_of
+from streams.settings import Budgets, Settings
+from streams.sources import Cameras, Keep
 from streams.warm_up import warm_up_examples
 
 EVENTS, RESULTS = "events.camera", "results.camera"
@@ -56,6 +57,17 @@ class SocketProducer:
         return sent
 
 
+def _route(options: argparse.Namespace) -> Route:
+    """Return the cameras' usual route, as the flags have it."""
+    cameras = Cameras(keep=Keep(options.keep), unchanged_below=options.unchanged_below)
+    settings = Settings(
+        modalities=(Modality.CAMERA,),
+        budgets=Budgets(camera=options.budget_ms),
+        cameras=cameras,
+    )
+    return routes_of(settings)[0]
+
+
 async def serve(options: argparse.Namespace) -> None:
     """Run the worker's lane on what comes through the socket.
 
@@ -66,19 +78,13 @@ async def serve(options: argparse.Namespace) -> None:
     clock, ledger = SystemClock(), Ledger()
     publisher = Publisher(SocketProducer(writer))
     lane = Lane(
-        modality=Modality.CAMERA,
-        topic=EVENTS,
+        _route(options),
         engine=open_model(options.model),
         clock=clock,
         scheduler_settings=SchedulerSettings(),
-        budget_ms=options.budget_ms,
-        on_overload=OverloadPolicy.DEGRADE,
         limits=DEFAULT_LIMITS,
         ledger=ledger,
         publisher=publisher,
-        sources=Sources(
-            cameras=Cameras(keep=Keep(options.keep), unchanged_below=options.unchanged_below)
-        ),
     )
     partition = TopicPartition(EVENTS, 0)
     ledger.assign([partition])

@@ -6,15 +6,17 @@ run is decided by ``inference.turns``.
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import accumulate
 
-from inference.batcher import Batch, Decision
+from inference.batcher import Batch, Decision, Shed
 from inference.cost import CostModel
 from inference.engine import EffortLevel
 from inference.explaining import TurnRule
 from inference.latest import Latest, Superseded
 from inference.queue import DeadlineQueue
 from inference.settings import SchedulerSettings
+from inference.shares import Quota, binding
 from inference.strategies import DYNAMIC_PRIORITY, make_strategy
 from inference.work import Subject, Work
 
@@ -49,6 +51,7 @@ class Dispatch:
 
     Args:
         strategy: Chooses the batches where the settings name no other.
+        quotas: Bounds on the tokens per second that may run.
 
     Attributes:
         flying: Batches of this model on the device and in the slot.
@@ -64,12 +67,14 @@ class Dispatch:
         cost: CostModel,
         *,
         strategy: str = DYNAMIC_PRIORITY,
+        quotas: Sequence[Quota] = (),
     ) -> None:
         self.queue = DeadlineQueue(settings.max_queue_tokens, settings.priority_weights)
         self._latest = Latest(self.queue)
         self.cost = cost
         self.settings = settings
         self.flying = 0
+        self._quotas = quotas
         self._strategy = make_strategy(settings.batch_strategy or strategy, settings, efforts)
         self._full = efforts[0].name
         self._observed_at = -math.inf
@@ -108,13 +113,17 @@ class Dispatch:
                 infinity if a batch is waiting for it already.
         """
         self.queue.reprice(self.cost.coefficients(self._full).per_token_s)
+        # To those who have used up their quota the device is busy until there is some again.
+        allowed_at, quota = binding(self._quotas, now) if self._quotas else (-math.inf, None)
         decision = self._strategy.decide(
             self.queue,
             now,
             self.cost,
-            device_free_at,
+            max(device_free_at, allowed_at),
             curious=now - self._observed_at > CURIOUS_AFTER_S,
         )
+        if self._quotas:
+            decision = self._within_quotas(decision, quota, now)
         if decision.shed:
             gone = [shed.entry for shed in decision.shed]
             self.queue.remove(gone)
@@ -124,6 +133,8 @@ class Dispatch:
     def launch(self, batch: Batch, now: float, *, started: float | None) -> Flight:
         """Take a batch's works out of the queue: they are going to run."""
         self.queue.take(batch.entries, now, late=batch.late)
+        for quota in self._quotas:
+            quota.charge(batch.tokens, now)
         self._latest.left(batch.entries, ran=True)
         self.flying += 1
         works = tuple(entry.work for entry in batch.entries)
@@ -143,3 +154,23 @@ class Dispatch:
             batch = flight.batch
             self.cost.observe(batch.tokens, len(flight.works), batch.effort.name, seconds)
             self._observed_at = now
+
+    def _within_quotas(self, decision: Decision, used_up: Quota | None, now: float) -> Decision:
+        """Return a decision with no larger a batch than quotas allow, and with what they cost."""
+        batch = decision.batch
+        if batch is not None:
+            batch = self._cut(batch, max(1.0, min(quota.room(now) for quota in self._quotas)))
+        shed = decision.shed
+        if used_up is not None:
+            shed = tuple(Shed(one.entry, f"{one.reason}; {used_up} is used up") for one in shed)
+        return replace(decision, batch=batch, shed=shed)
+
+    def _cut(self, batch: Batch, most_tokens: float) -> Batch:
+        """Return the front of a batch that has so many tokens at most, or one work."""
+        if batch.tokens <= most_tokens:
+            return batch
+        sums = list(accumulate(entry.work.tokens for entry in batch.entries))
+        kept = max(1, sum(tokens <= most_tokens for tokens in sums))
+        tokens = sums[kept - 1]
+        expected_s = self.cost.expect(tokens, kept, batch.effort.name)
+        return replace(batch, entries=batch.entries[:kept], tokens=tokens, expected_s=expected_s)

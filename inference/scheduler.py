@@ -18,6 +18,7 @@ from inference.log import Log
 from inference.runner import Job
 from inference.settings import SchedulerSettings
 from inference.shared_device import SharedDevice
+from inference.shares import Share
 from inference.strategies import DYNAMIC_PRIORITY
 from inference.warmup import still_holds, warm_up
 from inference.work import Completion, Subject, Work
@@ -82,6 +83,7 @@ class Scheduler:
         observe_batch: Called on the event loop after each batch.
         device: Where batches run, shared with the schedulers of other models; of its own if none
             is given.
+        share: Its claim to a shared device; the same as all others' if none is given.
     """
 
     def __init__(
@@ -93,8 +95,10 @@ class Scheduler:
         *,
         observe_batch: ObserveBatch | None = None,
         device: SharedDevice | None = None,
+        share: Share | None = None,
     ) -> None:
         self.engine = engine
+        self.share = share
         self._settings = settings
         self._clock = clock
         self._deliver = deliver
@@ -107,6 +111,7 @@ class Scheduler:
             self._cost,
             # Where the model was compiled with a strategy of its own; see Optimizer.
             strategy=getattr(engine, "batch_strategy", DYNAMIC_PRIORITY),
+            quotas=share.quotas if share is not None else (),
         )
         self._idle = asyncio.Event()
         self._idle.set()

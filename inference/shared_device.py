@@ -12,6 +12,7 @@ from inference.dispatch import Dispatch, Flight
 from inference.engine import Engine
 from inference.explaining import ScheduleObserver
 from inference.runner import Job, ModelRunner
+from inference.shares import Share
 from inference.turns import Turns
 from schemas.errors import EngineError
 
@@ -21,6 +22,7 @@ class Member(Protocol):
 
     engine: Engine
     dispatch: Dispatch
+    share: Share | None
 
     def deliver_shed(self, shed: Sequence[Shed], now: float) -> None:
         """Complete works that will not run."""
@@ -93,7 +95,7 @@ class SharedDevice:
     def join(self, member: Member) -> None:
         """Run a scheduler's batches from now on."""
         self._members[member.dispatch] = member
-        self.turns.join(member.dispatch)
+        self.turns.join(member.dispatch, member.share)
         self.kick()
 
     async def leave(self, member: Member) -> None:

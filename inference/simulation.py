@@ -12,6 +12,7 @@ from inference.cost import CostModel
 from inference.dispatch import Dispatch, Flight
 from inference.engine import EffortLevel
 from inference.settings import SchedulerSettings
+from inference.shares import Share
 from inference.turns import Turn, Turns
 from inference.work import Work
 
@@ -75,6 +76,7 @@ class Simulation:
         run_time: What batches really take; the scheduler sees only what it observes of it.
         cost: What the scheduler believes at first; it learns while the simulation runs.
         latency_s: Passes between the end of a batch and the scheduler's hearing of it.
+        share: The first model's claim to the device.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class Simulation:
         run_time: RunTime,
         *,
         latency_s: float = 0.0,
+        share: Share | None = None,
     ) -> None:
         self.turns = Turns()
         self.trace = Trace()
@@ -96,13 +99,20 @@ class Simulation:
         self._ends: list[float] = []
         self._in_slot_since = -math.inf
         self._wake_at: float | None = None
-        self.add_model(efforts, cost, run_time)
+        self.add_model(efforts, cost, run_time, share)
 
-    def add_model(self, efforts: Sequence[EffortLevel], cost: CostModel, run_time: RunTime) -> int:
-        """Let another model share the device; return its number."""
-        dispatch = Dispatch(self._settings, efforts, cost)
+    def add_model(
+        self,
+        efforts: Sequence[EffortLevel],
+        cost: CostModel,
+        run_time: RunTime,
+        share: Share | None = None,
+    ) -> int:
+        """Let another model, or another queue for one, share the device; return its number."""
+        quotas = share.quotas if share is not None else ()
+        dispatch = Dispatch(self._settings, efforts, cost, quotas=quotas)
         self._models.append((dispatch, run_time))
-        self.turns.join(dispatch)
+        self.turns.join(dispatch, share)
         return len(self._models) - 1
 
     def run(self, works: Iterable[Work]) -> Trace:

@@ -5,11 +5,17 @@ model alone, and costs are learned per model. Of the batches that are proposed a
 
 1. the most urgent runs, as long as that leaves all others in time (earliest deadline first);
 2. else one that makes no other late;
-3. else the device is overloaded, and the model that has had the least of it goes first, its seconds
-   divided by the weights of its works' priorities. So a flooded model misses its own deadlines, not
-   those of a model that asks for no more than its share.
+3. else the device is overloaded, and it is shared by weighted fair queueing: the tenant goes first
+   that will have had the least of it for its weight once its batch has run; of its models likewise
+   the one that will have had the least for its own weight and its works' priorities. So who floods
+   misses deadlines of his own, not those of a tenant who asks for no more than his share, whatever
+   priority he gives himself; and a short batch does not wait for everybody's long ones.
 
-A model that waits and got nothing for ``ageing_ms`` goes before all that.
+   Source of 3: Demers, Keshav, Shenker, "Analysis and simulation of a fair queueing algorithm",
+   SIGCOMM 1989.
+
+A model that waits and got nothing for ``ageing_ms`` goes before all that, though not twice running:
+many that starve at once must not hold up those who keep to their share.
 """
 
 import math
@@ -20,6 +26,7 @@ from dataclasses import dataclass
 from inference.batcher import Batch, Shed
 from inference.dispatch import Dispatch, Flight
 from inference.explaining import TurnRule
+from inference.shares import Share, Tenant
 
 SLOTS = 2
 """One batch running, one prepared."""
@@ -50,12 +57,14 @@ class _Account:
     """What a model has had of the device.
 
     Attributes:
-        virtual: Seconds divided by the mean weight of the works; the least is next.
+        share: Its claim.
+        virtual: Seconds divided by its weights; of a tenant's models the least is next.
         served_at: When a batch of it last flew, or when it last began to wait.
         waiting: It had work at the last look.
         recent_s: Seconds on the device, those of long ago forgotten, as of ``recent_at``.
     """
 
+    share: Share
     virtual: float = 0.0
     served_at: float = -math.inf
     waiting: bool = False
@@ -103,11 +112,21 @@ class Turns:
 
     def __init__(self, dispatches: Iterable[Dispatch] = ()) -> None:
         self.flights: deque[Flight] = deque()
-        self._accounts: dict[Dispatch, _Account] = {each: _Account() for each in dispatches}
+        self._accounts: dict[Dispatch, _Account] = {}
+        self._common = Tenant()
+        self._favoured = False
+        """The last batch flew only because its model was starving."""
+        for each in dispatches:
+            self.join(each)
 
-    def join(self, dispatch: Dispatch) -> None:
-        """Let a model take part."""
-        self._accounts[dispatch] = _Account()
+    def join(self, dispatch: Dispatch, share: Share | None = None) -> None:
+        """Let a model take part.
+
+        Args:
+            dispatch: Its queue.
+            share: Its claim to the device; one like any other's of the common tenant if not given.
+        """
+        self._accounts[dispatch] = _Account(share or Share(self._common))
 
     def leave(self, dispatch: Dispatch) -> None:
         """Let a model take part no more; its batches that fly still land."""
@@ -180,37 +199,62 @@ class Turns:
                 self._level(account)
                 account.served_at = now
             account.waiting = not dispatch.idle
-        active = sum(account.waiting for account in self._accounts.values())
         used = {dispatch: account.use(now) for dispatch, account in self._accounts.items()}
         total = sum(used.values())
+        claims = self._claims()
         for dispatch in self._accounts:
             others = total - used[dispatch]
-            dispatch.queue.share = max(1.0 / max(1, active), min(1.0, 1.0 - others))
+            dispatch.queue.share = max(claims.get(dispatch, 1.0), min(1.0, 1.0 - others))
+
+    def _claims(self) -> dict[Dispatch, float]:
+        """Return the share of the device that each model is sure of while those wait that do."""
+        waiting = {one: each.share for one, each in self._accounts.items() if each.waiting}
+        tenants = {share.tenant for share in waiting.values()}
+        weights = dict.fromkeys(tenants, 0.0)
+        for share in waiting.values():
+            weights[share.tenant] += share.weight
+        whole = sum(tenant.weight for tenant in tenants)
+        return {
+            dispatch: share.tenant.weight / whole * share.weight / weights[share.tenant]
+            for dispatch, share in waiting.items()
+        }
 
     def _level(self, account: _Account) -> None:
         """Let a model begin to wait with no claim saved up from times without want."""
-        waiting = [each.virtual for each in self._accounts.values() if each.waiting]
-        if waiting:
-            account.virtual = max(account.virtual, min(waiting))
+        waiting = [each for each in self._accounts.values() if each.waiting]
+        if not waiting:
+            for each in self._accounts.values():
+                each.virtual = each.share.tenant.virtual = 0.0
             return
-        for each in self._accounts.values():
-            each.virtual = 0.0
+        tenant = account.share.tenant
+        fellows = [each.virtual for each in waiting if each.share.tenant is tenant]
+        if fellows:
+            account.virtual = max(account.virtual, min(fellows))
+        else:
+            least = min(each.share.tenant.virtual for each in waiting)
+            tenant.virtual = max(tenant.virtual, least)
 
     def _choose(self, bids: list[_Bid], start: float) -> _Bid:
+        favoured_before, self._favoured = self._favoured, False
         if len(bids) == 1:
             return bids[0]
         for bid in bids:
             bid.latest_start = _latest_start(bid.dispatch, bid.batch, start)
         starving = [bid for bid in bids if _is_starving(bid, start)]
-        if starving:
+        if starving and not favoured_before:
+            self._favoured = True
             return min(starving, key=lambda bid: bid.account.served_at).won(TurnRule.STARVING)
-        by_urgency = sorted(bids, key=lambda bid: (bid.latest_start, bid.account.virtual))
-        if _leaves_in_time(by_urgency[0], bids, start, MARGIN):
-            return by_urgency[0].won(TurnRule.URGENT)
-        for bid in by_urgency[1:]:
-            if _leaves_in_time(bid, bids, start, 1.0):
-                return bid.won(TurnRule.HARMLESS)
-        return min(by_urgency, key=lambda bid: bid.account.virtual).won(TurnRule.LEAST_SHARE)
+        by_urgency = sorted(bids, key=lambda bid: (bid.latest_start, _had_by_tenant(bid)))
+        # What is late already is not made so by others; it would have to stand back for ever.
+        if not any(bid.batch.late for bid in bids):
+            if _leaves_in_time(by_urgency[0], bids, start, MARGIN):
+                return by_urgency[0].won(TurnRule.URGENT)
+            for bid in by_urgency[1:]:
+                if _leaves_in_time(bid, bids, start, 1.0):
+                    return bid.won(TurnRule.HARMLESS)
+        tenant = min(by_urgency, key=_had_by_tenant).account.share.tenant
+        fellows = (bid for bid in by_urgency if bid.account.share.tenant is tenant)
+        return min(fellows, key=_had).won(TurnRule.LEAST_SHARE)
 
     def _launch(self, bids: list[_Bid], now: float, start: float) -> Flight:
         bid = self._choose(bids, start)
@@ -219,7 +263,8 @@ class Turns:
         self.flights.append(flight)
         bid.account.served_at = now
         if len(self._accounts) > 1:
-            bid.account.virtual += bid.batch.expected_s / _mean_weight(bid)
+            bid.account.virtual = _had(bid)
+            bid.account.share.tenant.virtual = _had_by_tenant(bid)
         return flight
 
 
@@ -240,6 +285,18 @@ def _leaves_in_time(bid: _Bid, bids: Iterable[_Bid], start: float, times: float)
 
 def _is_starving(bid: _Bid, start: float) -> bool:
     return start - bid.account.served_at > bid.dispatch.settings.ageing_ms / 1e3
+
+
+def _had_by_tenant(bid: _Bid) -> float:
+    """Return what a tenant will have had for its weight once a batch has run."""
+    tenant = bid.account.share.tenant
+    return tenant.virtual + bid.batch.expected_s / tenant.weight
+
+
+def _had(bid: _Bid) -> float:
+    """Return what a model will have had for its weights once a batch has run."""
+    account = bid.account
+    return account.virtual + bid.batch.expected_s / (account.share.weight * _mean_weight(bid))
 
 
 def _mean_weight(bid: _Bid) -> float:

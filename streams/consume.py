@@ -205,7 +205,7 @@ class ConsumeLoop:
             return
         lane = self._lanes[partition.topic]
         fresh = [record for record in records if self._ledger.begin(tracker, record.offset)]
-        metrics.EVENTS.labels(lane.modality).inc(len(fresh))
+        metrics.EVENTS.labels(lane.topic, lane.modality).inc(len(fresh))
         lane.admit(fresh, tracker)
 
     def _balance(self, consumer: AIOKafkaConsumer) -> bool:

@@ -6,10 +6,10 @@ from inference.clock import Clock
 from inference.engine import EffortLevel
 from inference.result_cache import Cache, ResultCache
 from inference.work import Completion, OverloadPolicy, Work
-from schemas.events import Modality
 from schemas.results import AnsweredFrom
 from streams import metrics
 from streams.frames import Frames
+from streams.routes import Route
 from streams.verdicts import Admitted
 
 
@@ -23,12 +23,17 @@ class KnownAnswers:
     """
 
     def __init__(
-        self, settings: Cache, frames: Frames, full: EffortLevel, modality: Modality, clock: Clock
+        self,
+        settings: Cache,
+        frames: Frames,
+        full: EffortLevel,
+        route: Route,
+        clock: Clock,
     ) -> None:
         self._cache = ResultCache(settings) if settings.enabled else None
         self._frames = frames
         self._full = full
-        self._modality = modality
+        self._labels = route.topic, route.modality
         self._clock = clock
 
     def find(self, work: Work) -> Completion | None:
@@ -91,4 +96,4 @@ class KnownAnswers:
         return 0 if self._cache is None else self._cache.bytes
 
     def _count(self, outcome: str) -> None:
-        metrics.CACHE_LOOKUPS.labels(self._modality, outcome).inc()
+        metrics.CACHE_LOOKUPS.labels(*self._labels, outcome).inc()

@@ -1,4 +1,4 @@
-"""The way of one modality's events through the worker, from records to parcels."""
+"""The way of one topic's events through the worker, from records to parcels."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -12,8 +12,7 @@ from inference.revisions import Revisions
 from inference.scheduler import BatchRun, Scheduler
 from inference.settings import SchedulerSettings
 from inference.shared_device import SharedDevice
-from inference.work import Completion, OverloadPolicy, Work
-from schemas.events import Modality
+from inference.work import Completion, Work
 from schemas.kafka import Outbound, encode_dead_letter, encode_result
 from schemas.limits import Limits
 from schemas.results import AnsweredFrom, Classification
@@ -23,8 +22,7 @@ from streams.known import KnownAnswers
 from streams.offsets import Ledger, OffsetTracker
 from streams.publisher import Parcel, Publisher
 from streams.revising import Reviser
-from streams.sources import Sources
-from streams.topics import dead_letter_topic, result_topic
+from streams.routes import Route
 from streams.verdicts import Admitted, to_classification
 
 MOST_UNSENT = 256
@@ -32,58 +30,55 @@ MOST_UNSENT = 256
 
 
 class Lane:
-    """Ingress, scheduler and publishing of one modality.
+    """Ingress, scheduler and publishing of one topic.
 
     Every record admitted ends as exactly one parcel: a result or a dead letter.
 
     Args:
+        route: The topic, and how its events are treated.
         device: Where the model runs, shared with other lanes; of its own if none is given.
-        sources: How events of one session or camera are treated.
         cache: Whether content that comes again is answered without the model.
         revisions: Whether lesser answers are followed by better ones.
     """
 
     def __init__(
         self,
+        route: Route,
         *,
-        modality: Modality,
-        topic: str,
         engine: Engine,
         clock: Clock,
         scheduler_settings: SchedulerSettings,
-        budget_ms: float,
-        on_overload: OverloadPolicy,
         limits: Limits,
         ledger: Ledger,
         publisher: Publisher,
         device: SharedDevice | None = None,
-        sources: Sources | None = None,
         cache: Cache | None = None,
         revisions: Revisions | None = None,
     ) -> None:
-        self.modality = modality
-        self.topic = topic
+        self.modality = modality = route.modality
+        self.topic = route.topic
+        self._labels = route.topic, route.modality
         self.engine = engine
         self._model = engine.model.name
         self._clock = clock
         self._ledger = ledger
         self._publisher = publisher
-        self._results = result_topic(modality)
-        self._dead_letters = dead_letter_topic(topic)
+        self._results = route.results
+        self._dead_letters = route.dead_letters
         cache = cache or Cache(enabled=False)
         self._ingress = Ingress(
             modality=modality,
             engine=engine,
             clock=clock,
-            budget_ms=budget_ms,
-            on_overload=on_overload,
+            budget_ms=route.budget_ms,
+            on_overload=route.on_overload,
             limits=limits,
             reject=self._bury,
-            sources=sources or Sources(),
+            sources=route.sources,
             tells_contents=cache.enabled,
         )
         full = engine.efforts[0]
-        self._known = KnownAnswers(cache, self._ingress.frames, full, modality, clock)
+        self._known = KnownAnswers(cache, self._ingress.frames, full, route, clock)
         self.scheduler = Scheduler(
             engine,
             scheduler_settings,
@@ -91,14 +86,15 @@ class Lane:
             self._deliver,
             observe_batch=self._observe_batch,
             device=device,
+            share=route.share,
         )
         # Set with every poll and batch: their labels are looked up once.
-        self._queue_events = metrics.QUEUE_EVENTS.labels(modality)
-        self._queue_tokens = metrics.QUEUE_TOKENS.labels(modality)
-        self._cache_bytes = metrics.CACHE_BYTES.labels(modality)
+        self._queue_events = metrics.QUEUE_EVENTS.labels(*self._labels)
+        self._queue_tokens = metrics.QUEUE_TOKENS.labels(*self._labels)
+        self._cache_bytes = metrics.CACHE_BYTES.labels(*self._labels)
         self._reviser = None
         if revisions is not None and revisions.enabled:
-            self._reviser = Reviser(revisions, self.scheduler, modality, clock)
+            self._reviser = Reviser(revisions, self.scheduler, route, clock)
 
     def admit(self, records: Sequence[ConsumerRecord], tracker: OffsetTracker) -> None:
         """Take in records whose offsets have begun."""
@@ -177,20 +173,20 @@ class Lane:
             nonlocal verdict
             result = self._classification(completion)
             verdict = result.verdict.value
-            metrics.LATENCY.labels(self.modality).observe(result.latency.total_ms / 1e3)
-            metrics.QUEUE_WAIT.labels(self.modality).observe(completion.queue_s)
+            metrics.LATENCY.labels(*self._labels).observe(result.latency.total_ms / 1e3)
+            metrics.QUEUE_WAIT.labels(*self._labels).observe(completion.queue_s)
             if result.answered_from is AnsweredFrom.MODEL:
-                metrics.ACTIVE_SHARE.labels(self.modality, self._model).observe(
+                metrics.ACTIVE_SHARE.labels(*self._labels, self._model).observe(
                     result.effort.active_share
                 )
             return _outbound(result, admitted)
 
         def acknowledged() -> None:
-            metrics.RESULTS.labels(self.modality, self._model, verdict).inc()
+            metrics.RESULTS.labels(*self._labels, self._model, verdict).inc()
             if completion.superseded:
-                metrics.SUPERSEDED.labels(self.modality).inc()
+                metrics.SUPERSEDED.labels(*self._labels).inc()
             elif admitted.seen.previous is not None:
-                metrics.UNCHANGED.labels(self.modality).inc()
+                metrics.UNCHANGED.labels(*self._labels).inc()
             self._ledger.complete(admitted.tracker, admitted.inbound.source.offset)
 
         self._publisher.publish(Parcel(self._results, make, acknowledged))
@@ -222,7 +218,7 @@ class Lane:
         letter, record = rejected.letter, rejected.record
 
         def acknowledged() -> None:
-            metrics.DEAD_LETTERS.labels(self.modality, letter.error).inc()
+            metrics.DEAD_LETTERS.labels(*self._labels, letter.error).inc()
             self._ledger.complete(rejected.tracker, record.offset)
 
         self._publisher.publish(
@@ -235,11 +231,11 @@ class Lane:
         )
 
     def _observe_batch(self, run: BatchRun) -> None:
-        metrics.BATCH_SECONDS.labels(self.modality, self._model, run.effort).observe(run.seconds)
-        metrics.BATCH_EVENTS.labels(self.modality, self._model).observe(run.events)
-        metrics.BATCH_TOKENS.labels(self.modality, self._model).inc(run.tokens)
+        metrics.BATCH_SECONDS.labels(*self._labels, self._model, run.effort).observe(run.seconds)
+        metrics.BATCH_EVENTS.labels(*self._labels, self._model).observe(run.events)
+        metrics.BATCH_TOKENS.labels(*self._labels, self._model).inc(run.tokens)
         if run.predicted_s > 0.0 and run.clean:
-            of_effort = self.modality, self._model, run.effort
+            of_effort = *self._labels, self._model, run.effort
             metrics.BATCH_PREDICTED_SECONDS.labels(*of_effort).inc(run.predicted_s)
             metrics.BATCH_PREDICTED_RATIO.labels(*of_effort).observe(run.predicted_s / run.seconds)
 

@@ -13,74 +13,79 @@ _BATCH_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.5
 _RATIO_BUCKETS = (0.25, 0.5, 0.75, 0.9, 1, 1.1, 1.25, 1.5, 2, 3, 4, 8)
 _SIZE_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 
-EVENTS = Counter("headrace_events", "Records taken from the input topics.", ["modality"])
+EVENTS = Counter("headrace_events", "Records taken from the input topics.", ["topic", "modality"])
 RESULTS = Counter(
-    "headrace_results", "Results acknowledged by the broker.", ["modality", "model", "verdict"]
+    "headrace_results",
+    "Results acknowledged by the broker.",
+    ["topic", "modality", "model", "verdict"],
 )
 SUPERSEDED = Counter(
     "headrace_superseded_events",
     "Events shed because a newer one of the same utterance or camera came; acknowledged.",
-    ["modality"],
+    ["topic", "modality"],
 )
 UNCHANGED = Counter(
     "headrace_unchanged_events",
     "Images answered like the last of their camera, which showed the same; acknowledged.",
-    ["modality"],
+    ["topic", "modality"],
 )
 DEAD_LETTERS = Counter(
     "headrace_dead_letters",
     "Events that cannot be classified, acknowledged by the broker.",
-    ["modality", "error"],
+    ["topic", "modality", "error"],
 )
 CACHE_LOOKUPS = Counter(
     "headrace_cache_lookups",
     "Events looked up by their content, by outcome: hit, miss, or rescue from being shed.",
-    ["modality", "outcome"],
+    ["topic", "modality", "outcome"],
 )
 CACHE_BYTES = Gauge(
     "headrace_cache_bytes",
     "Memory that answers kept by content take, estimated.",
-    ["modality"],
+    ["topic", "modality"],
     multiprocess_mode="livesum",
 )
 REVISIONS = Counter(
     "headrace_revisions",
     "Second answers to degraded and shed events, by outcome: published, failed, or dropped.",
-    ["modality", "outcome"],
+    ["topic", "modality", "outcome"],
 )
 LATENCY = Histogram(
     "headrace_latency_seconds",
     "From an event's Kafka timestamp to the moment its result is handed to the producer.",
-    ["modality"],
+    ["topic", "modality"],
     buckets=_LATENCY_BUCKETS,
 )
 QUEUE_WAIT = Histogram(
     "headrace_queue_wait_seconds",
     "From ingress to the start of the batch.",
-    ["modality"],
+    ["topic", "modality"],
     buckets=_LATENCY_BUCKETS,
 )
 BATCH_SECONDS = Histogram(
     "headrace_batch_seconds",
     "Run time of a batch.",
-    ["modality", "model", "effort"],
+    ["topic", "modality", "model", "effort"],
     buckets=_BATCH_BUCKETS,
 )
 BATCH_EVENTS = Histogram(
-    "headrace_batch_events", "Events in a batch.", ["modality", "model"], buckets=_SIZE_BUCKETS
+    "headrace_batch_events",
+    "Events in a batch.",
+    ["topic", "modality", "model"],
+    buckets=_SIZE_BUCKETS,
 )
 BATCH_TOKENS = Counter(
-    "headrace_batch_tokens", "Tokens run, summed over batches.", ["modality", "model"]
+    "headrace_batch_tokens", "Tokens run, summed over batches.", ["topic", "modality", "model"]
 )
 BATCH_PREDICTED_SECONDS = Counter(
     "headrace_batch_predicted_seconds",
     "What batches should hardly have exceeded, summed over them.",
-    ["modality", "model", "effort"],
+    ["topic", "modality", "model", "effort"],
 )
 BATCH_PREDICTED_RATIO = Histogram(
     "headrace_batch_predicted_ratio",
     "What a batch should hardly have exceeded over its run time.",
-    ["modality", "model", "effort"],
+    ["topic", "modality", "model", "effort"],
     buckets=_RATIO_BUCKETS,
 )
 COST_FIXED_SECONDS = Gauge(
@@ -110,14 +115,14 @@ COST_TAIL_RATIO = Gauge(
 ACTIVE_SHARE = Histogram(
     "headrace_active_share",
     "Share of the encoder's parameters that ran for an event.",
-    ["modality", "model"],
+    ["topic", "modality", "model"],
     buckets=(0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1),
 )
 QUEUE_EVENTS = Gauge(
-    "headrace_queue_events", "Events waiting.", ["modality"], multiprocess_mode="livesum"
+    "headrace_queue_events", "Events waiting.", ["topic", "modality"], multiprocess_mode="livesum"
 )
 QUEUE_TOKENS = Gauge(
-    "headrace_queue_tokens", "Tokens waiting.", ["modality"], multiprocess_mode="livesum"
+    "headrace_queue_tokens", "Tokens waiting.", ["topic", "modality"], multiprocess_mode="livesum"
 )
 IN_FLIGHT = Gauge(
     "headrace_in_flight_events",

@@ -7,9 +7,9 @@ from inference.clock import Clock
 from inference.revisions import Backlog, Revisions
 from inference.scheduler import Scheduler
 from inference.work import Completion, OverloadPolicy
-from schemas.events import Modality
 from schemas.results import Verdict
 from streams import metrics
+from streams.routes import Route
 from streams.verdicts import Admitted
 
 IDLE_LOOK_S = 0.02
@@ -29,11 +29,15 @@ class Reviser:
     """
 
     def __init__(
-        self, settings: Revisions, scheduler: Scheduler, modality: Modality, clock: Clock
+        self,
+        settings: Revisions,
+        scheduler: Scheduler,
+        route: Route,
+        clock: Clock,
     ) -> None:
         self._backlog = Backlog(settings)
         self._scheduler = scheduler
-        self._modality = modality
+        self._labels = route.topic, route.modality
         self._clock = clock
         self._timer: asyncio.TimerHandle | None = None
         self._counted = 0
@@ -63,7 +67,7 @@ class Reviser:
         Args:
             outcome: ``published`` or ``failed``.
         """
-        metrics.REVISIONS.labels(self._modality, outcome).inc()
+        metrics.REVISIONS.labels(*self._labels, outcome).inc()
         self._look()
 
     def clear(self) -> None:
@@ -90,7 +94,7 @@ class Reviser:
             self._timer = None
 
     def _count_dropped(self) -> None:
-        metrics.REVISIONS.labels(self._modality, "dropped").inc(
+        metrics.REVISIONS.labels(*self._labels, "dropped").inc(
             self._backlog.dropped - self._counted
         )
         self._counted = self._backlog.dropped

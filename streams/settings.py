@@ -31,6 +31,9 @@ _NOT_SETTINGS = frozenset({"HEADRACE_REQUIRE_REAL_KAFKA"})
 PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Milliseconds = Annotated[float, msgspec.Meta(gt=0, le=3_600_000)]
+Weight = Annotated[float, msgspec.Meta(gt=0, le=1_000_000)]
+Tokens = Annotated[float, msgspec.Meta(gt=0, le=1e12)]
+TopicName = Annotated[str, msgspec.Meta(pattern=r"^(?!\.{1,2}$)[a-zA-Z0-9._-]{1,249}$")]
 
 
 class Budgets(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -75,6 +78,45 @@ class Models(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return path
 
 
+class Topic(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One input topic, where the topics to serve are listed; unset fields as for all others."""
+
+    name: TopicName
+    """Of the topic that events come in on."""
+    modality: Modality
+    """What its events are."""
+    model: str | None = None
+    """A directory, or the name of a checkpoint that ships; unset for its modality's."""
+    results: TopicName | None = None
+    """Topic of its results; unset for its name with ``results.`` in place of ``events.``, or in
+    front."""
+    dead_letters: TopicName | None = None
+    """Topic of what cannot be classified; unset for its name and ``.dlq``."""
+    budget_ms: Milliseconds | None = None
+    """Budget of events that name none."""
+    on_overload: OverloadPolicy | None = None
+    """What to do with events that cannot be on time, where the event itself does not say."""
+    tenant: str | None = None
+    """Whose it is, by name of a table under ``tenants``; unset for nobody's in particular."""
+    weight: Weight = 1.0
+    """Share of the device beside other topics of the same tenant, when not all can be met."""
+    quota_tokens_per_s: Tokens | None = None
+    """Most tokens of it that are run in a second; unset for no limit."""
+    transcripts: Transcripts | None = None
+    """Instead of the setting of that name."""
+    cameras: Cameras | None = None
+    """Instead of the setting of that name."""
+
+
+class Tenant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Somebody whose topics have one claim to the device together."""
+
+    weight: Weight = 1.0
+    """Share of the device beside other tenants, when not all can be met."""
+    quota_tokens_per_s: Tokens | None = None
+    """Most tokens of all its topics that are run in a second; unset for no limit."""
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that a worker can be told."""
 
@@ -84,6 +126,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Consumer group; workers of one group share the partitions."""
     modalities: Annotated[tuple[Modality, ...], msgspec.Meta(min_length=1)] | None = None
     """Which input topics to serve; unset for those of all modalities that have a model."""
+    topics: tuple[Topic, ...] = ()
+    """Input topics to serve, in place of one for each modality; those of ``modalities`` alone, if
+    that is set. A list of tables in the file."""
+    tenants: dict[str, Tenant] = msgspec.field(default_factory=dict)
+    """By name, those who have topics. A table of tables in the file."""
     workers: Annotated[int, msgspec.Meta(ge=1, le=256)] = 1
     """Processes to start, each a member of the group; one per core is right."""
     partitions: PositiveInt = 8

@@ -80,6 +80,11 @@ def result_topic(modality: Modality) -> str:
     return RESULTS_PREFIX + _PLURALS[modality]
 
 
+def result_topic_of(topic: str) -> str:
+    """Name the topic that results of an input topic are published to, where none is set."""
+    return RESULTS_PREFIX + topic.removeprefix(EVENTS_PREFIX)
+
+
 def dead_letter_topic(topic: str) -> str:
     """Name the topic that takes what cannot be classified of an input topic."""
     return topic + DEAD_LETTER_SUFFIX

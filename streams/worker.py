@@ -14,9 +14,9 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from inference.clock import SystemClock
 from inference.engine import Engine
 from inference.optimizer import open_model
+from inference.settings import SchedulerSettings
 from inference.shared_device import SharedDevice
 from schemas.errors import BrokerError
-from schemas.events import Modality
 from schemas.limits import DEFAULT_LIMITS
 from streams import metrics
 from streams.clients import stop_client
@@ -26,11 +26,12 @@ from streams.cost_state import CostStates
 from streams.explaining import ScheduleLog
 from streams.health import Health, serve
 from streams.lane import Lane
-from streams.models import load_models
+from streams.loading import load_models
 from streams.offsets import Ledger
 from streams.publisher import Publisher
+from streams.routes import Route, routes_of
 from streams.settings import Settings
-from streams.topics import dead_letter_topic, ensure_topics, event_topic, result_topic
+from streams.topics import ensure_topics
 from streams.warm_up import warm_up_examples
 from streams.watchdog import Watchdog
 
@@ -70,14 +71,14 @@ class Worker:
         """
         async with contextlib.AsyncExitStack() as stack:
             await self._serve_health(stack)
-            engines = load_models(self._settings, open_model)
+            served = load_models(routes_of(self._settings), open_model)
             self.health.met("model")
-            if not await self._connected(list(engines)):
+            if not await self._connected([name for route, _ in served for name in route.topics]):
                 return
             self.health.met("broker")
             ledger = Ledger()
             publisher = await self._start_publisher(stack)
-            lanes = self._lanes(engines, ledger, publisher)
+            lanes = self._lanes(served, ledger, publisher)
             states = CostStates(self._settings.cost_state)
             for lane in lanes.values():
                 await lane.scheduler.start(
@@ -102,9 +103,9 @@ class Worker:
         stack.push_async_callback(runner.cleanup)
         log.info("metrics_served", host=settings.metrics_host, port=port)
 
-    async def _connected(self, modalities: list[Modality]) -> bool:
+    async def _connected(self, topics: list[str]) -> bool:
         """Connect, unless a stop comes first: there is nothing to drain yet."""
-        connecting = asyncio.create_task(self._connect(modalities))
+        connecting = asyncio.create_task(self._connect(topics))
         stopped = asyncio.create_task(self._wait_for_stop())
         try:
             await asyncio.wait([connecting, stopped], return_when=asyncio.FIRST_COMPLETED)
@@ -117,25 +118,16 @@ class Worker:
                 task.cancel()
             await asyncio.gather(connecting, stopped, return_exceptions=True)
 
-    async def _connect(self, modalities: list[Modality]) -> None:
+    async def _connect(self, topics: list[str]) -> None:
         """Make sure of the broker and its topics, with patience for one that is just starting."""
         settings = self._settings
-        names = [
-            name
-            for modality in modalities
-            for name in (
-                event_topic(modality),
-                result_topic(modality),
-                dead_letter_topic(event_topic(modality)),
-            )
-        ]
         give_up = self._clock.monotonic() + settings.connect_timeout_ms / 1e3
         told = ""
         while True:
             try:
                 await ensure_topics(
                     settings.connection(),
-                    names,
+                    topics,
                     partitions=settings.partitions,
                     allow_create=settings.create_topics,
                     max_message_bytes=settings.max_record_bytes + HEADROOM_BYTES,
@@ -164,7 +156,7 @@ class Worker:
         return publisher
 
     def _lanes(
-        self, engines: dict[Modality, Engine], ledger: Ledger, publisher: Publisher
+        self, served: list[tuple[Route, Engine]], ledger: Ledger, publisher: Publisher
     ) -> dict[str, Lane]:
         settings = self._settings
         device = SharedDevice(
@@ -172,32 +164,25 @@ class Worker:
             device_timeout_ms=settings.scheduler.device_timeout_ms,
             observer=self._explaining,
         )
-        # The bound holds over all models, and a flooded one leaves the others their part.
-        tokens = max(1, settings.scheduler.max_queue_tokens // len(engines))
-        scheduler = dataclasses.replace(settings.scheduler, max_queue_tokens=tokens)
         lanes = (
             Lane(
-                modality=modality,
-                topic=event_topic(modality),
+                route,
                 engine=engine,
                 clock=self._clock,
-                scheduler_settings=scheduler,
-                budget_ms=settings.budgets.of(modality),
-                on_overload=settings.on_overload,
+                scheduler_settings=_part_of_queue(settings.scheduler, len(served)),
                 limits=DEFAULT_LIMITS,
                 ledger=ledger,
                 publisher=publisher,
                 device=device,
-                sources=settings.sources,
                 cache=settings.cache,
                 revisions=settings.revisions,
             )
-            for modality, engine in engines.items()
+            for route, engine in served
         )
         found = {lane.topic: lane for lane in lanes}
         if self._explaining is not None:
             for lane in found.values():
-                self._explaining.watch(lane.modality, lane.scheduler)
+                self._explaining.watch(lane.topic, lane.scheduler)
         return found
 
     def _make_consumer(self) -> AIOKafkaConsumer:
@@ -290,6 +275,15 @@ async def _watch_costs(
             lane.gauge_costs()
             if second % KEEP_COSTS_EVERY_S == 0:
                 _keep_costs(states, lane)
+
+
+def _part_of_queue(settings: SchedulerSettings, parts: int) -> SchedulerSettings:
+    """Divide the queue's bound, so that a flooded topic leaves the others their part.
+
+    Each still holds a batch, or the device would wait for the next poll.
+    """
+    tokens = max(settings.max_queue_tokens // parts, settings.max_batch_tokens)
+    return dataclasses.replace(settings, max_queue_tokens=min(tokens, settings.max_queue_tokens))
 
 
 def _keep_costs(states: CostStates, lane: Lane) -> None:

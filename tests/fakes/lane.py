@@ -17,6 +17,7 @@ class HoldingLane:
     """
 
     def __init__(self, ledger: Ledger) -> None:
+        self.topic = "events.news"
         self.modality = Modality.NEWS
         self.is_full = False
         self.has_room_again = True

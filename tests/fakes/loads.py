@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from inference.cost import Coefficients, LearnedCost, Measurement
 from inference.settings import SchedulerSettings
+from inference.shares import Share
 from inference.simulation import Outcome, RunTime, Simulation, Trace
 from inference.work import DEFAULT_PRIORITY, OverloadPolicy, Work
 from tests.fakes.engine import EFFORTS
@@ -67,18 +68,25 @@ class SimulatedDevice:
 
 
 def simulate_shared(
-    *models: tuple[SimulatedDevice, Sequence[Work]], seed: int = 1
+    *models: tuple[SimulatedDevice, Sequence[Work]],
+    seed: int = 1,
+    shares: Sequence[Share | None] = (),
 ) -> tuple[Simulation, list[list[Outcome]]]:
     """Let several models share one device; return the simulation and the outcomes per model.
 
     Args:
         models: What each model's batches take, and its works in order of arrival.
         seed: Draws the noise of run times.
+        shares: Their claims to the device; all alike if not given.
     """
     first, *others = (device for device, _ in models)
-    simulation = Simulation(SchedulerSettings(), EFFORTS, first.warmed_up(), first.run_times(seed))
+    claims = [*shares, *[None] * (len(models) - len(shares))]
+    simulation = Simulation(
+        SchedulerSettings(), EFFORTS, first.warmed_up(), first.run_times(seed), share=claims[0]
+    )
     for number, device in enumerate(others, 1):
-        simulation.add_model(EFFORTS, device.warmed_up(), device.run_times(seed + number))
+        cost, run_times = device.warmed_up(), device.run_times(seed + number)
+        simulation.add_model(EFFORTS, cost, run_times, claims[number])
     mixed = [(number, one) for number, (_, works) in enumerate(models) for one in works]
     mixed.sort(key=lambda pair: pair[1].arrival)
     trace = simulation.run_mixed(mixed)

@@ -102,7 +102,7 @@ async def test_every_event_gets_exactly_one_result_of_its_own(
     assert 0 < one.effort.active_share <= 1
     assert one.model.digest.startswith("sha256:")
     # A new group begins with the oldest event: what other tests have sent was taken in too.
-    taken = (await worker.metrics())['headrace_events_total{modality="news"}']
+    taken = (await worker.metrics())['headrace_events_total{modality="news",topic="events.news"}']
     assert taken == sum(marks["events.news"].values()) + len(ids)
 
 

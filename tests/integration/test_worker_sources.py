@@ -81,8 +81,15 @@ async def test_what_belongs_together_is_answered_together(
             found = await _results(servers, CAMERA, since[CAMERA], ids)
         assert found[ids[1]].scores == found[ids[0]].scores != found[ids[2]].scores
         metrics = await worker.metrics()
-        assert metrics['headrace_superseded_events_total{modality="transcript"}'] == 1
-        assert metrics['headrace_unchanged_events_total{modality="camera"}'] == 1
+        assert (
+            metrics[
+                'headrace_superseded_events_total{modality="transcript",topic="events.transcripts"}'
+            ]
+            == 1
+        )
+        assert (
+            metrics['headrace_unchanged_events_total{modality="camera",topic="events.camera"}'] == 1
+        )
         assert await worker.stop() == 0
 
 

@@ -34,7 +34,7 @@ from tests.integration.worker import (
 pytestmark = [pytest.mark.real_kafka, pytest.mark.timeout(240)]
 
 EVENTS = [TopicPartition("events.news", number) for number in range(PARTITIONS)]
-TAKEN = 'headrace_events_total{modality="news"}'
+TAKEN = 'headrace_events_total{modality="news",topic="events.news"}'
 
 
 @dataclass

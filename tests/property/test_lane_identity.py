@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from inference.settings import SchedulerSettings
 from inference.work import OverloadPolicy
-from schemas.events import Modality
 from schemas.kafka import Record, decode_dead_letter, decode_result
 from schemas.limits import DEFAULT_LIMITS
 from streams.lane import Lane
@@ -21,6 +20,7 @@ from tests.fakes.clock import ManualClock
 from tests.fakes.consumer import record
 from tests.fakes.engine import EFFORTS, LABELS, FakeEngine, Poison, encode_words
 from tests.fakes.publisher import KeepingPublisher
+from tests.fakes.routes import route_of
 
 PARTITIONS = [TopicPartition("events.news", number) for number in range(3)]
 RESULTS, LETTERS = "results.news", "events.news.dlq"
@@ -60,13 +60,10 @@ POLLS = st.lists(
 def lane_of(engine: FakeEngine, ledger: Ledger, publisher: KeepingPublisher, **limits: Any) -> Lane:
     """Make a lane that answers everything at full effort, so that answers can be foretold."""
     return Lane(
-        modality=Modality.NEWS,
-        topic="events.news",
+        route_of(on_overload=OverloadPolicy.LATE),
         engine=engine,
         clock=ManualClock(),
         scheduler_settings=SchedulerSettings(**limits),
-        budget_ms=150.0,
-        on_overload=OverloadPolicy.LATE,
         limits=DEFAULT_LIMITS,
         ledger=ledger,
         publisher=publisher,  # type: ignore[arg-type]

@@ -22,6 +22,7 @@ from tests.fakes.clock import ManualClock
 from tests.fakes.consumer import record
 from tests.fakes.engine import FakeEngine
 from tests.fakes.publisher import KeepingPublisher
+from tests.fakes.routes import route_of
 
 PARTITION = TopicPartition("events.transcripts", 0)
 
@@ -56,17 +57,18 @@ async def answered(texts: list[Text], sources: Sources) -> dict[int, Classificat
     engine, ledger, publisher = FakeEngine(), Ledger(), KeepingPublisher()
     ledger.assign([PARTITION])
     lane = Lane(
-        modality=Modality.TRANSCRIPT,
-        topic=PARTITION.topic,
+        route_of(
+            Modality.TRANSCRIPT,
+            budget_ms=1_000.0,
+            on_overload=OverloadPolicy.LATE,
+            sources=sources,
+        ),
         engine=engine,
         clock=ManualClock(),
         scheduler_settings=SchedulerSettings(max_batch_events=2),
-        budget_ms=1_000.0,
-        on_overload=OverloadPolicy.LATE,
         limits=DEFAULT_LIMITS,
         ledger=ledger,
         publisher=publisher,  # type: ignore[arg-type]
-        sources=sources,
     )
     await lane.scheduler.start()
     tracker = ledger.tracker(PARTITION)

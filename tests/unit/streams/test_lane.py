@@ -11,7 +11,6 @@ from aiokafka import TopicPartition
 
 from inference.settings import SchedulerSettings
 from inference.work import OverloadPolicy
-from schemas.events import Modality
 from schemas.kafka import Outbound, decode_result
 from schemas.limits import DEFAULT_LIMITS
 from schemas.results import Classification, Verdict
@@ -21,6 +20,7 @@ from tests.fakes.clock import ManualClock
 from tests.fakes.consumer import record
 from tests.fakes.engine import FakeEngine
 from tests.fakes.publisher import KeepingPublisher
+from tests.fakes.routes import route_of
 
 PARTITION = TopicPartition("events.news", 1)
 RESULTS, LETTERS = "results.news", "events.news.dlq"
@@ -36,13 +36,10 @@ class Rig:
         self.ledger = Ledger()
         self.publisher = KeepingPublisher()
         self.lane = Lane(
-            modality=Modality.NEWS,
-            topic="events.news",
+            route_of(on_overload=policy),
             engine=engine,
             clock=self.clock,
             scheduler_settings=SchedulerSettings(**settings),
-            budget_ms=150.0,
-            on_overload=policy,
             limits=DEFAULT_LIMITS,
             ledger=self.ledger,
             publisher=self.publisher,  # type: ignore[arg-type]

@@ -12,8 +12,6 @@ from prometheus_client import REGISTRY
 from inference.result_cache import Cache
 from inference.revisions import Revisions
 from inference.settings import SchedulerSettings
-from inference.work import OverloadPolicy
-from schemas.events import Modality
 from schemas.kafka import decode_result
 from schemas.limits import DEFAULT_LIMITS
 from schemas.results import AnsweredFrom, Classification, Verdict
@@ -23,6 +21,7 @@ from tests.fakes.clock import ManualClock
 from tests.fakes.consumer import record
 from tests.fakes.engine import FakeEngine
 from tests.fakes.publisher import KeepingPublisher
+from tests.fakes.routes import route_of
 
 PARTITION = TopicPartition("events.news", 0)
 HEADLINE = "Ferry line keeps its timetable"
@@ -37,13 +36,10 @@ class Rig:
         self.ledger = Ledger()
         self.publisher = KeepingPublisher()
         self.lane = Lane(
-            modality=Modality.NEWS,
-            topic="events.news",
+            route_of(),
             engine=self.engine,
             clock=self.clock,
             scheduler_settings=SchedulerSettings(max_batch_events=1),
-            budget_ms=150.0,
-            on_overload=OverloadPolicy.DEGRADE,
             limits=DEFAULT_LIMITS,
             ledger=self.ledger,
             publisher=self.publisher,  # type: ignore[arg-type]
@@ -101,7 +97,7 @@ async def opened(
 
 def count(name: str, outcome: str) -> float:
     """Read a counter."""
-    labels = {"modality": "news", "outcome": outcome}
+    labels = {"topic": "events.news", "modality": "news", "outcome": outcome}
     return REGISTRY.get_sample_value(name, labels) or 0.0
 
 

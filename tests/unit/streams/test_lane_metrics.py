@@ -18,6 +18,7 @@ from tests.unit.streams.test_lane import Rig, headline
 LABELS = {"modality": "news", "model": "fake"}
 BY_BATCH = ("batch_predicted_seconds_total", "batch_seconds_sum", "batch_predicted_ratio_count")
 FULL = LABELS | {"effort": "full"}
+OF_TOPIC = FULL | {"topic": "events.news"}
 EXAMPLES = [encode_words(["word"] * number) for number in (2, 5, 9)]
 
 
@@ -47,13 +48,13 @@ async def opened() -> AsyncIterator[Rig]:
 
 async def test_predictions_and_costs_are_shown() -> None:
     """Batches beside what was expected of them, and the curve behind that."""
-    before = {name: value(name, FULL) for name in BY_BATCH}
+    before = {name: value(name, OF_TOPIC) for name in BY_BATCH}
     async with opened() as rig:
         for number in range(3):
             rig.admit(headline(str(number), "one two three four five six"))
             await rig.ended()
         rig.lane.gauge_costs()
-    gained = {name: value(name, FULL) - known for name, known in before.items()}
+    gained = {name: value(name, OF_TOPIC) - known for name, known in before.items()}
     assert gained["batch_seconds_sum"] == pytest.approx(0.030)
     assert 0.030 < gained["batch_predicted_seconds_total"] < 0.040
     assert gained["batch_predicted_ratio_count"] == 3

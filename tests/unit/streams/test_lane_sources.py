@@ -24,6 +24,7 @@ from tests.fakes.clock import ManualClock
 from tests.fakes.consumer import record
 from tests.fakes.engine import FakeEngine
 from tests.fakes.publisher import KeepingPublisher
+from tests.fakes.routes import route_of
 from tests.unit.streams.pictures import picture
 
 
@@ -38,17 +39,13 @@ class Rig:
         self.modality = modality
         self.partition = TopicPartition(event_topic(modality), 0)
         self.lane = Lane(
-            modality=modality,
-            topic=event_topic(modality),
+            route_of(modality, budget_ms=5_000.0, on_overload=OverloadPolicy.LATE, sources=sources),
             engine=self.engine,
             clock=self.clock,
             scheduler_settings=SchedulerSettings(max_batch_events=1),
-            budget_ms=5_000.0,
-            on_overload=OverloadPolicy.LATE,
             limits=DEFAULT_LIMITS,
             ledger=self.ledger,
             publisher=self.publisher,  # type: ignore[arg-type]
-            sources=sources,
         )
         self.ledger.assign([self.partition])
         self._next = 0
@@ -123,7 +120,8 @@ def counted() -> Callable[[str, str], float]:
     names = ("headrace_superseded_events_total", "headrace_unchanged_events_total")
 
     def now(name: str, modality: str) -> float:
-        return REGISTRY.get_sample_value(name, {"modality": modality}) or 0.0
+        labels = {"topic": event_topic(Modality(modality)), "modality": modality}
+        return REGISTRY.get_sample_value(name, labels) or 0.0
 
     before = {(name, each.value): now(name, each.value) for name in names for each in Modality}
     return lambda name, modality: now(name, modality) - before[name, modality]

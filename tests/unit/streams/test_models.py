@@ -8,7 +8,9 @@ import pytest
 from schemas.errors import ConfigurationError
 from schemas.events import Modality
 from streams import models
-from streams.models import default_model, load_models
+from streams.loading import load_models
+from streams.models import default_model
+from streams.routes import routes_of
 from streams.settings import load_settings
 from tests.fakes.engine import FakeEngine
 
@@ -59,7 +61,8 @@ def shipping(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 def serve(shelf: Shelf, **flags: Any) -> dict[Modality, FakeEngine]:
     """Load what a worker with these flags serves."""
     settings = load_settings(environment={}, flags=flags)
-    return load_models(settings, shelf.load)  # type: ignore[return-value]
+    loaded = load_models(routes_of(settings), shelf.load)
+    return {route.modality: engine for route, engine in loaded}  # type: ignore[misc]
 
 
 @pytest.mark.usefixtures("shipping")

@@ -9,7 +9,6 @@ import msgspec
 import pytest
 
 from schemas.errors import BrokerError, ConfigurationError, EngineError
-from schemas.events import Modality
 from streams import service, worker
 from streams.offsets import Ledger
 from streams.settings import Settings
@@ -17,6 +16,7 @@ from streams.topics import TopicRefusedError
 from streams.worker import Worker
 from tests.fakes.engine import FakeEngine
 from tests.fakes.loop import IdleLoop
+from tests.fakes.routes import route_of
 
 NOWHERE = "127.0.0.1:1"
 UNREACHABLE = msgspec.structs.replace(
@@ -59,7 +59,7 @@ async def test_a_worker_without_partitions_yet_is_not_ready() -> None:
 
 async def test_a_stop_ends_the_wait_for_a_broker(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing was taken in, so that there is nothing to wait for; it is a stop like any other."""
-    monkeypatch.setattr(worker, "load_models", lambda *_: {Modality.NEWS: FakeEngine()})
+    monkeypatch.setattr(worker, "load_models", lambda *_: [(route_of(), FakeEngine())])
     waiting = Worker(UNREACHABLE)
     running = asyncio.create_task(waiting.run())
     await asyncio.sleep(0.05)
@@ -72,7 +72,7 @@ async def test_an_unreachable_broker_is_tried_until_the_time_is_over(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The error names address and remedy."""
-    monkeypatch.setattr(worker, "load_models", lambda *_: {Modality.NEWS: FakeEngine()})
+    monkeypatch.setattr(worker, "load_models", lambda *_: [(route_of(), FakeEngine())])
     monkeypatch.setattr(worker, "CONNECT_RETRY_S", 0.01)
     patient = Worker(msgspec.structs.replace(UNREACHABLE, connect_timeout_ms=50.0))
     with pytest.raises(BrokerError, match=f"{NOWHERE}.*headrace broker"):
