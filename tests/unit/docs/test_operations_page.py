@@ -12,7 +12,7 @@ import pytest
 from inference.settings import SchedulerSettings
 from schemas.errors import ConfigurationError
 from streams.cli import COMMANDS, cli
-from streams.settings import Settings, load_settings
+from streams.settings import Settings, Topic, load_settings
 from tests.unit.deploy.test_observability import registry
 
 ROOT = Path(__file__).parents[3]
@@ -80,7 +80,7 @@ def test_the_tuning_table_has_the_defaults_in_force() -> None:
 
 def test_settings_in_running_text_exist() -> None:
     """A setting that was renamed is renamed on the page too."""
-    fields = {field.name for field in msgspec.structs.fields(Settings)}
+    fields = {field.name for kind in (Settings, Topic) for field in msgspec.structs.fields(kind)}
     for name in re.findall(r"`scheduler\.(\w+)`", PAGE):
         assert name in SchedulerSettings.__dataclass_fields__
     for name in re.findall(r"`(\w+_ms)`", PAGE):
