@@ -23,8 +23,7 @@ import msgspec
 import overload_rivals
 import overload_targets
 from overload_cpu import SleepingEngine, cpu_per_event
-from overload_curve import Curve
-from overload_loads import Arrival, arrivals, poisson, read_log
+from overload_loads import Arrival, arrivals, read_log
 from overload_plot import plot
 from overload_report import Row, row, show
 from overload_runs import POLICIES, LiveRuns, Policy, Runs, SimulatedRuns, capacity
@@ -34,8 +33,10 @@ from report import facts
 
 from inference.checkpoint import load_engine
 from inference.cost import Coefficients
+from inference.curve import Curve
 from inference.engine import Engine
 from inference.settings import SchedulerSettings
+from streams.planning.arrivals import poisson
 
 LOADS = (0.2, 0.5, 0.8, 1.0, 1.5, 2.0, 3.0, 5.0)
 QUICK_LOADS = (0.5, 1.0, 1.5, 3.0, 5.0)

@@ -3,16 +3,12 @@
 import json
 import random
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-BURST_EVERY_S = 0.5
-BURST_SHARE = 0.2
-BURST_FACTOR = 2.5
-"""Bursts: for a fifth of every half second events come 2.5 times as fast as on average."""
 TIME_FIELDS = ("ts_ms", "timestamp_ms", "time", "published_at", "timestamp")
 
 
@@ -54,34 +50,6 @@ def arrivals(
     return [
         Arrival(at_s, dice.randrange(texts), dice.choice(budgets_s), priority) for at_s in times
     ]
-
-
-def poisson(rate: float, seconds: float, seed: int) -> list[float]:
-    """Return times of independent arrivals, ``rate`` a second on average."""
-    return list(_poisson(rate, seconds, random.Random(seed)))  # noqa: S311 - no secret
-
-
-def bursts(rate: float, seconds: float, seed: int) -> list[float]:
-    """Return times that come in bursts, ``rate`` a second on average; see BURST_FACTOR."""
-    calm = (1.0 - BURST_SHARE * BURST_FACTOR) / (1.0 - BURST_SHARE)
-    # Where the whole is run through in the time that an even load would take up to that point.
-    burst_s = BURST_EVERY_S * BURST_SHARE
-    even_in_burst = burst_s * BURST_FACTOR
-    times = []
-    for even in _poisson(rate, seconds, random.Random(seed)):  # noqa: S311 - no secret
-        period, within = divmod(even, BURST_EVERY_S)
-        if within < even_in_burst:
-            place = within / BURST_FACTOR
-        else:
-            place = burst_s + (within - even_in_burst) / calm
-        times.append(period * BURST_EVERY_S + place)
-    return times
-
-
-def _poisson(rate: float, seconds: float, dice: random.Random) -> Iterator[float]:
-    passed = 0.0
-    while (passed := passed + dice.expovariate(rate)) < seconds:
-        yield passed
 
 
 @dataclass(frozen=True)

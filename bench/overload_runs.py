@@ -6,11 +6,11 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from overload_curve import Curve, measured
 from overload_loads import Arrival
 from overload_texts import Texts, best
 
 from inference.clock import Clock, SystemClock
+from inference.curve import Curve, measured
 from inference.engine import EffortLevel, Engine
 from inference.scheduler import Scheduler
 from inference.settings import SchedulerSettings

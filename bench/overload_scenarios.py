@@ -3,7 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from overload_loads import Arrival, Log, arrivals, bursts, poisson
+from overload_loads import Arrival, Log, arrivals
+
+from streams.planning.arrivals import bursts, poisson
 
 BURST_LOAD = 0.8
 LOW_LOAD, HIGH_LOAD = 5.0, 0.2

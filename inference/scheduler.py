@@ -160,6 +160,10 @@ class Scheduler:
         """What is known of the engine's costs, by all schedulers of it on this device."""
         return self._cost
 
+    async def run_on_device(self, task: Callable[[], None]) -> None:
+        """Run something other than a batch on the device thread, and wait for its end."""
+        await self._device.run(task)
+
     @property
     def learned_costs(self) -> dict[str, Any]:
         """All that is known of the engine's costs, as plain values."""

@@ -30,6 +30,7 @@ class Outcome:
         degraded: The rung was below full.
         on_time: It ran, and its result was published before the deadline, granted that publishing
             takes the reserve set aside for it.
+        superseded: A newer work about the same made it needless.
     """
 
     work: Work
@@ -38,6 +39,7 @@ class Outcome:
     degraded: bool
     on_time: bool
     reason: str | None
+    superseded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,25 +124,31 @@ class Simulation:
     def run_mixed(self, works: Iterable[tuple[int, Work]]) -> Trace:
         """Let works arrive, in order of arrival, each with its model's number."""
         for model, work in works:
-            self.advance(work.arrival)
-            for superseded in self._models[model][0].admit([work], work.arrival):
-                self._end_unrun(*superseded)
-            self._wake_at = self.now
+            self.offer(work, work.arrival, model)
         self.advance(math.inf)
         return self.trace
 
+    def offer(self, work: Work, at: float, model: int = 0) -> None:
+        """Let everything happen that is due before ``at``, then let a work arrive."""
+        self.advance(at)
+        for superseded in self._models[model][0].admit([work], at):
+            self._end_unrun(*superseded, superseded=True)
+        self._wake_at = self.now
+
+    @property
+    def next_at(self) -> float:
+        """When something happens next if nothing arrives; infinity for never."""
+        end = self._ends[0] + self._latency_s if self._ends else math.inf
+        return min(end, math.inf if self._wake_at is None else self._wake_at)
+
     def advance(self, until: float) -> None:
         """Let everything happen that is due before ``until``."""
-        while (at := self._next()) < until:
+        while (at := self.next_at) < until:
             self.now = max(self.now, at)
             if self._ends and self._ends[0] + self._latency_s <= self.now:
                 self._land()
             self._decide()
         self.now = max(self.now, until) if math.isfinite(until) else self.now
-
-    def _next(self) -> float:
-        end = self._ends[0] + self._latency_s if self._ends else math.inf
-        return min(end, math.inf if self._wake_at is None else self._wake_at)
 
     def _decide(self) -> None:
         while True:
@@ -196,7 +204,15 @@ class Simulation:
         for _, shed in turn.shed:
             self._end_unrun(shed.entry.work, shed.reason)
 
-    def _end_unrun(self, work: Work, reason: str) -> None:
+    def _end_unrun(self, work: Work, reason: str, *, superseded: bool = False) -> None:
         self.trace.outcomes.append(
-            Outcome(work, self.now, None, degraded=False, on_time=False, reason=reason)
+            Outcome(
+                work,
+                self.now,
+                None,
+                degraded=False,
+                on_time=False,
+                reason=reason,
+                superseded=superseded,
+            )
         )

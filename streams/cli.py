@@ -12,6 +12,7 @@ COMMANDS = (
     "broker",
     "demo",
     "evaluate",
+    "plan",
     "replay",
     "run",
     "tail",

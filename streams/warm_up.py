@@ -87,10 +87,11 @@ def warm_up_examples(engine: Engine, modality: Modality) -> list[Encoded]:
         engine: Encodes them.
         modality: One that the engine can read.
     """
-    return engine.encode(_events(modality))
+    return engine.encode(warm_up_events(modality))
 
 
-def _events(modality: Modality) -> list[Event]:
+def warm_up_events(modality: Modality) -> list[Event]:
+    """Return them before they are encoded."""
     match modality:
         case Modality.NEWS:
             return [NewsEvent(id="warm-up", headline=text) for text in _HEADLINES]

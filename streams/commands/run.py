@@ -73,7 +73,7 @@ def _nested(flags: dict[str, Any]) -> dict[str, Any]:
     return {
         **flags,
         "modalities": modalities,
-        "budgets": dict.fromkeys(Modality, budget_ms),
+        "budgets": dict.fromkeys((each.value for each in Modality), budget_ms),
         "models": parse_models(",".join(models)) if models else None,
     }
 

@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pytest
-from overload_loads import Log, arrivals, bursts, poisson, read_log
+from overload_loads import Log, arrivals, read_log
 from overload_scenarios import HIGH, LOW, scenarios
+
+from streams.planning.arrivals import bursts, poisson
 
 
 def test_poisson_arrivals_come_at_the_rate_asked_for():

@@ -5,15 +5,16 @@ from pathlib import Path
 
 import pytest
 from overload_cpu import SleepingEngine, cpu_per_event
-from overload_curve import Curve
-from overload_loads import Arrival, arrivals, poisson
+from overload_loads import Arrival, arrivals
 from overload_report import row
 from overload_runs import LEAD_S, POLICIES, LiveRuns, Policy, SimulatedRuns, capacity
 from overload_texts import Texts, read_texts
 
 from inference.cost import Coefficients
+from inference.curve import Curve
 from inference.engine import Encoded
 from inference.settings import SchedulerSettings
+from streams.planning.arrivals import poisson
 from tests.fakes.engine import EFFORTS, LABELS, FakeEngine
 
 CURVE = Curve(

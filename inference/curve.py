@@ -16,6 +16,8 @@ from inference.simulation import RunTime
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
 NOISE_RUNS = 40
 NOISE_EVENTS = 32
+LEAST_BUSY = 0.25
+"""Share of a batch's typical cost that is work, however long it waits."""
 
 
 @dataclass(frozen=True)
@@ -25,10 +27,13 @@ class Curve:
     Attributes:
         efforts: Typical cost by effort, full effort first.
         noise: Standard deviation of the logarithm of run times.
+        wait_s: Mean of what a batch waits for a core, or for the interpreter, whatever its size; a
+            part of its typical cost, and very uneven.
     """
 
     efforts: dict[str, Coefficients]
     noise: float
+    wait_s: float = 0.0
 
     def run_times(self, seed: int) -> RunTime:
         """Return what batches take, drawn from a seed."""
@@ -36,7 +41,11 @@ class Curve:
 
         def seconds(tokens: int, events: int, effort: str) -> float:
             factor = math.exp(dice.gauss(0.0, self.noise))
-            return self.efforts[effort].seconds(tokens, events) * factor
+            typical = self.efforts[effort].seconds(tokens, events)
+            if not self.wait_s:
+                return typical * factor
+            busy_s = max(LEAST_BUSY * typical, typical - self.wait_s)
+            return busy_s * factor + dice.expovariate(1.0 / self.wait_s)
 
         return seconds
 

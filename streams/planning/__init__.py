@@ -1,0 +1,1 @@
+"""Capacity planning: what a load would do to workers, before it comes."""
