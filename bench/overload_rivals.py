@@ -13,12 +13,13 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from inference.batcher import Batch, Decision, Shed
+from inference.batcher import Decision, Shed
 from inference.cost import CostModel
 from inference.engine import EffortLevel
 from inference.queue import DeadlineQueue, Entry
 from inference.registry import Group
 from inference.settings import SchedulerSettings
+from inference.strategies import take_in_order
 
 MAX_QUEUE_DELAY_S = 0.005
 """Longest that the Triton-style policy lets a free device wait for more."""
@@ -50,7 +51,8 @@ class EarliestDeadlineFirst:
         if now < forms_at:
             return Decision(wake_at=forms_at if forms_at < float("inf") else None)
         by_slack = merge(*(line.entries for line in queue.lines))
-        return Decision(_batch(by_slack, self._effort, self._settings, cost))
+        start = max(now, device_free_at)
+        return Decision(take_in_order(by_slack, self._effort, self._settings, cost, start))
 
 
 class TritonStyle:
@@ -84,7 +86,8 @@ class TritonStyle:
         if now < forms_at:
             wake_at = forms_at if forms_at < float("inf") else None
             return Decision(shed=tuple(gone), wake_at=wake_at)
-        latest = max(now, device_free_at) + self._reserve + self._margin(cost)
+        start = max(now, device_free_at)
+        latest = start + self._reserve + self._margin(cost)
         turned_away = {shed.entry.sequence for shed in gone}
         for entry in self._timed_out(queue, latest):
             if entry.sequence not in turned_away:
@@ -103,7 +106,8 @@ class TritonStyle:
             if now < oldest + MAX_QUEUE_DELAY_S:
                 return Decision(shed=tuple(gone), wake_at=oldest + MAX_QUEUE_DELAY_S)
         chosen = self._oldest(queue, turned_away)
-        return Decision(_batch(chosen, self._effort, self._settings, cost), tuple(gone))
+        batch = take_in_order(chosen, self._effort, self._settings, cost, start)
+        return Decision(batch, tuple(gone))
 
     def _margin(self, cost: CostModel) -> float:  # noqa: ARG002 - for who counts it in
         """Return what is taken off the time-out for the run time of a batch, in seconds."""
@@ -149,34 +153,6 @@ class TritonTuned(TritonStyle):
         settings = self._settings
         tokens = min(settings.max_batch_tokens, TOKENS_PER_EVENT * settings.max_batch_events)
         return cost.predict(tokens, settings.max_batch_events, self._effort.name)
-
-
-def _batch(
-    entries: Iterable[Entry],
-    effort: EffortLevel,
-    settings: SchedulerSettings,
-    cost: CostModel,
-) -> Batch:
-    """Fill a batch with works in their order, up to its bounds."""
-    chosen: list[Entry] = []
-    tokens = 0
-    for entry in entries:
-        more = tokens + entry.work.tokens
-        full = len(chosen) == settings.max_batch_events or more > settings.max_batch_tokens
-        if chosen and full:
-            break
-        chosen.append(entry)
-        tokens = more
-    expected_s = cost.expect(tokens, len(chosen), effort.name)
-    return Batch(
-        entries=tuple(chosen),
-        effort=effort,
-        degraded=False,
-        reason=None,
-        tokens=tokens,
-        expected_s=expected_s,
-        late=False,
-    )
 
 
 RIVALS = {

@@ -6,7 +6,7 @@ priorities nor efforts: every work runs in full, in the order of arrival, and wh
 late.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from operator import attrgetter
 from typing import Protocol
@@ -90,34 +90,12 @@ class Fifo:
         forms_at = self._forms_at(queue, device_free_at)
         if now < forms_at:
             return Decision(wake_at=forms_at if forms_at < float("inf") else None)
-        entries = tuple(self._oldest(queue))
-        tokens = sum(entry.work.tokens for entry in entries)
-        due = min(entry.work.deadline for entry in entries)
-        expected_s = cost.expect(tokens, len(entries), self._effort.name)
-        batch = Batch(
-            entries=entries,
-            effort=self._effort,
-            degraded=False,
-            reason=None,
-            tokens=tokens,
-            expected_s=expected_s,
-            late=max(now, device_free_at) + expected_s > due,
-        )
-        return Decision(batch)
+        start = max(now, device_free_at)
+        return Decision(take_in_order(in_order(queue), self._effort, self._settings, cost, start))
 
     def _forms_at(self, queue: DeadlineQueue, device_free_at: float) -> float:  # noqa: ARG002 - for who waits on more
         """Return when the next batch is to be formed, in monotonic seconds."""
         return device_free_at - self._lead
-
-    def _oldest(self, queue: DeadlineQueue) -> Iterator[Entry]:
-        """Yield a batch's worth of works in the order of arrival."""
-        tokens = 0
-        for events, entry in enumerate(in_order(queue)):
-            tokens += entry.work.tokens
-            full = events == self._settings.max_batch_events
-            if full or (events and tokens > self._settings.max_batch_tokens):
-                return
-            yield entry
 
 
 class Static(Fifo):
@@ -138,3 +116,40 @@ def in_order(queue: DeadlineQueue) -> list[Entry]:
     """Return all that waits, in the order of arrival."""
     waiting = chain.from_iterable(line.entries for line in queue.lines)
     return sorted(waiting, key=attrgetter("sequence"))
+
+
+def take_in_order(
+    entries: Iterable[Entry],
+    effort: EffortLevel,
+    settings: SchedulerSettings,
+    cost: CostModel,
+    start: float,
+) -> Batch:
+    """Fill a batch with works in the order given, up to its bounds; with one at least.
+
+    Args:
+        entries: At least one.
+        effort: For all of them.
+        settings: The bounds.
+        cost: What the batch is expected to take.
+        start: Monotonic seconds at which it would start.
+    """
+    chosen: list[Entry] = []
+    tokens = 0
+    for entry in entries:
+        more = tokens + entry.work.tokens
+        full = len(chosen) == settings.max_batch_events or more > settings.max_batch_tokens
+        if chosen and full:
+            break
+        chosen.append(entry)
+        tokens = more
+    expected_s = cost.expect(tokens, len(chosen), effort.name)
+    return Batch(
+        entries=tuple(chosen),
+        effort=effort,
+        degraded=False,
+        reason=None,
+        tokens=tokens,
+        expected_s=expected_s,
+        late=start + expected_s > min(entry.work.deadline for entry in chosen),
+    )
