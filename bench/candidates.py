@@ -91,6 +91,7 @@ def known(model: str | None = None) -> dict[str, Candidate]:
         _headrace(1, model=model),
         _headrace(2, model=model),
         _headrace(1, "degrade", model),
+        _headrace(1, "shed", model),
         _headrace(2, "degrade", model),
     )
     return {candidate.name: candidate for candidate in candidates}

@@ -19,6 +19,7 @@ from candidates import HEADRACE_OUTPUT, INPUT, NAIVE_OUTPUT
 from reader import VERDICTS
 from usage import Usage, listening, tree
 
+APPEND_TIME = "message.timestamp.type"
 PARTITIONS = 8
 MIN_DRAIN_S = 15.0
 SLIP_LIMIT_MS = 25.0
@@ -49,6 +50,23 @@ class Step(msgspec.Struct, kw_only=True):
     answers_per_s: float
     passed: bool = False
     why: str = ""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What went in and what came out.
+
+    Attributes:
+        sent: The load's own report.
+        due_ms: Kafka timestamp of each event.
+        rows: A row per result; see ``reader.Reader.collect``.
+        cores: Used, by role.
+    """
+
+    sent: dict[str, Any]
+    due_ms: Any
+    rows: Any
+    cores: dict[str, float]
 
 
 @dataclass
@@ -107,6 +125,37 @@ class Harness:
             warmup_s: Sent at the same rate, answered, not counted.
             limit_ms: The 99th percentile that is still a pass.
         """
+        loaded = await self.load(workers, rate=rate, seconds=seconds + warmup_s)
+        sent = loaded.sent
+        step = _evaluate(rate, loaded.due_ms, loaded.rows, warmup_s * 1e3)
+        step.slip_p99_ms = sent["slip_p99_ms"]
+        step.cores = loaded.cores
+        events_per_s = sent["sent"] / sent["seconds"]
+        step.cpu_ms_per_event = {
+            role: used / events_per_s * 1e3 for role, used in step.cores.items()
+        }
+        step.why = _shortcoming(step, limit_ms)
+        step.passed = not step.why
+        return step
+
+    async def load(
+        self,
+        workers: list[psutil.Process],
+        *,
+        rate: float,
+        seconds: float,
+        arrivals: str = "poisson",
+        settle_s: float = 0.0,
+    ) -> Loaded:
+        """Send events and wait until all are answered.
+
+        Args:
+            workers: The candidate's processes.
+            rate: Events per second.
+            seconds: How long to send.
+            arrivals: See ``load.Load.run``.
+            settle_s: How long to go on reading once all are answered.
+        """
         self._steps += 1
         prefix = f"{self._run}-{self._steps}"
         usage = Usage(
@@ -120,21 +169,23 @@ class Harness:
         usage.start()
         sent_to, read_to = self._where / "sent.npy", self._where / "read.npy"
         sent = await self._load.order(
-            prefix=prefix, rate=rate, seconds=seconds + warmup_s, seed=self._steps, out=str(sent_to)
+            prefix=prefix,
+            rate=rate,
+            seconds=seconds,
+            seed=self._steps,
+            arrivals=arrivals,
+            out=str(sent_to),
         )
         cores = usage.cores()
         drain_s = max(MIN_DRAIN_S, 3 * seconds)
         await self._reader.order(
-            prefix=prefix, expect=sent["sent"], timeout_s=drain_s, out=str(read_to)
+            prefix=prefix,
+            expect=sent["sent"],
+            timeout_s=drain_s,
+            settle_s=settle_s,
+            out=str(read_to),
         )
-        step = _evaluate(rate, np.load(sent_to), np.load(read_to), warmup_s * 1e3)
-        step.slip_p99_ms = sent["slip_p99_ms"]
-        step.cores = cores
-        events_per_s = sent["sent"] / sent["seconds"]
-        step.cpu_ms_per_event = {role: used / events_per_s * 1e3 for role, used in cores.items()}
-        step.why = _shortcoming(step, limit_ms)
-        step.passed = not step.why
-        return step
+        return Loaded(sent, np.load(sent_to), np.load(read_to), cores)
 
 
 def _evaluate(rate: float, due_ms: Any, rows: Any, warmup_ms: float) -> Step:
@@ -180,16 +231,25 @@ def _shortcoming(step: Step, limit_ms: float) -> str:
 
 
 @contextlib.asynccontextmanager
-async def harness(bootstrap_servers: str, log: Path | None) -> AsyncIterator[Harness]:
-    """Make the topics, start load and reader, and stop them on leaving."""
-    await _make_topics(bootstrap_servers)
+async def harness(
+    bootstrap_servers: str, log: Path | None, *, append_time: bool = False
+) -> AsyncIterator[Harness]:
+    """Make the topics, start load and reader, and stop them on leaving.
+
+    Args:
+        bootstrap_servers: The broker.
+        log: Headlines to send.
+        append_time: Results get the time at which the broker appends them.
+    """
+    await _make_topics(bootstrap_servers, {APPEND_TIME: "LogAppendTime"} if append_time else {})
     at = f"--bootstrap-servers={bootstrap_servers}"
     outputs = [f"--topic={topic}" for topic in (HEADRACE_OUTPUT, NAIVE_OUTPUT)]
     async with contextlib.AsyncExitStack() as stack:
         where = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="headrace-bench-")))
         logs = [f"--log={log}"] if log else []
         load = await stack.enter_async_context(_peer("load.py", at, "--serve", *logs))
-        reader = await stack.enter_async_context(_peer("reader.py", at, *outputs))
+        demands = ["--append-time"] if append_time else []
+        reader = await stack.enter_async_context(_peer("reader.py", at, *outputs, *demands))
         yield Harness(load, reader, listening(bootstrap_servers), where)
 
 
@@ -216,14 +276,20 @@ async def _peer(script: str, *arguments: str) -> AsyncIterator[Peer]:
             await process.wait()
 
 
-async def _make_topics(bootstrap_servers: str) -> None:
+async def _make_topics(bootstrap_servers: str, of_results: dict[str, str]) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
     await admin.start()
     try:
         existing = await admin.list_topics()
         wanted = [
-            NewTopic(name=name, num_partitions=PARTITIONS, replication_factor=1)
-            for name in (INPUT, HEADRACE_OUTPUT, NAIVE_OUTPUT)
+            NewTopic(
+                name=name, num_partitions=PARTITIONS, replication_factor=1, topic_configs=configs
+            )
+            for name, configs in (
+                (INPUT, {}),
+                (HEADRACE_OUTPUT, of_results),
+                (NAIVE_OUTPUT, of_results),
+            )
             if name not in existing
         ]
         if wanted:

@@ -1,6 +1,8 @@
-"""Open-loop load: events at Poisson times that do not wait for any answer.
+"""Open-loop load: events at times of their own that do not wait for any answer.
 
     python bench/load.py --bootstrap-servers localhost:9092 --rate 500 --seconds 20
+
+Times are a Poisson process, come in bursts, or are those of ``--log`` at another speed.
 
 Each record's Kafka timestamp is the moment at which it was due, not the moment at which this
 process came round to sending it, so a busy machine cannot hide latency by slowing the load down.
@@ -21,6 +23,7 @@ import numpy as np
 import orjson
 from aiokafka import AIOKafkaProducer
 from headlines import from_log, synthetic
+from overload_loads import bursts, read_log
 
 TICK_S = 0.002
 """Least time between two sends; what became due within it goes into one Kafka batch."""
@@ -36,6 +39,7 @@ class Load:
         # An explicit generator of texts: the same headlines in each run of the same seed.
         texts = from_log(log) if log else list(itertools.islice(synthetic(seed), DISTINCT_TEXTS))
         self._texts = [orjson.dumps(text) for text in texts]
+        self._log = log
         self._topic = topic
         self._bootstrap_servers = bootstrap_servers
         self._ticks = 0
@@ -51,18 +55,28 @@ class Load:
         """Flush and disconnect."""
         await self._producer.stop()
 
-    async def run(self, prefix: str, rate: float, seconds: float, seed: int) -> dict[str, Any]:
-        """Send ``rate * seconds`` events, numbered ``prefix.0`` and on.
+    async def run(
+        self, prefix: str, rate: float, seconds: float, seed: int, arrivals: str = "poisson"
+    ) -> dict[str, Any]:
+        """Send ``rate * seconds`` events or so, numbered ``prefix.0`` and on.
+
+        Args:
+            prefix: Of their ids.
+            rate: Events per second, on average.
+            seconds: How long.
+            seed: Draws times and the first text.
+            arrivals: When they come: ``poisson``, ``bursts`` (see overload_loads.py), or ``log``
+                for the times of the log at such a speed.
 
         Returns:
             How many, how late they left (``slip``) and were acknowledged, and ``due_ms``, the
             Kafka timestamp of each.
         """
-        count = max(1, round(rate * seconds))
+        offsets = self._offsets(arrivals, rate, seconds, seed)
+        count = len(offsets)
         values = self._values(prefix, count, seed)
-        gaps = np.random.default_rng(seed).exponential(1 / rate, count)
         started, cpu = time.time() + 0.05, time.process_time()
-        due = started + np.cumsum(gaps)
+        due = started + offsets
         due_ms = (due * 1e3).astype(np.int64)
         slips, acks = np.zeros(count), np.zeros(count)
         sends: list[asyncio.Task[None]] = []
@@ -85,6 +99,16 @@ class Load:
             "cpu_s": time.process_time() - cpu,
             "due_ms": due_ms,
         }
+
+    def _offsets(self, arrivals: str, rate: float, seconds: float, seed: int) -> Any:
+        """Return when events are due, in seconds from the start."""
+        if arrivals == "bursts":
+            return np.array(bursts(rate, seconds, seed))
+        if arrivals == "log":
+            assert self._log  # noqa: S101 - asked for with a log alone
+            return np.array(read_log(self._log).at(rate, seconds))
+        count = max(1, round(rate * seconds))
+        return np.cumsum(np.random.default_rng(seed).exponential(1 / rate, count))
 
     def _values(self, prefix: str, count: int, seed: int) -> list[bytes]:
         """Encode all events beforehand, so that the paced loop does as little as it can."""

@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+LOG_APPEND_TIME = 1
 VERDICTS = ("none", "on_time", "late", "degraded", "shed")
 """``none``: a result of a worker that gives no verdicts."""
 
@@ -27,9 +28,18 @@ class Result(msgspec.Struct):
 
 
 class Reader:
-    """Reads all partitions of the result topics from their end on."""
+    """Reads all partitions of the result topics from their end on.
 
-    def __init__(self, bootstrap_servers: str, topics: list[str]) -> None:
+    Args:
+        bootstrap_servers: The broker.
+        topics: What to read.
+        append_time: Records must have the broker's time, not their producer's.
+    """
+
+    def __init__(
+        self, bootstrap_servers: str, topics: list[str], *, append_time: bool = False
+    ) -> None:
+        self._append_time = append_time
         self._topics = topics
         self._bootstrap_servers = bootstrap_servers
         self._decoder = msgspec.json.Decoder(Result)
@@ -68,6 +78,12 @@ class Reader:
             received = time.time() * 1e3
             for records in batches.values():
                 for record in records:
+                    if self._append_time and record.timestamp_type != LOG_APPEND_TIME:
+                        raise SystemExit(
+                            f"{record.topic}: records have their producer's time; set "
+                            "message.timestamp.type=LogAppendTime on the topic, or let a broker of "
+                            "its own be started"
+                        )
                     result = self._decoder.decode(record.value)
                     prefix, _, number = result.event_id.rpartition(".")
                     verdict = VERDICTS.index(result.verdict)
@@ -77,11 +93,20 @@ class Reader:
             if batches:
                 self._arrived.set()
 
-    async def collect(self, prefix: str, expect: int, timeout_s: float) -> Any:
+    async def collect(
+        self, prefix: str, expect: int, timeout_s: float, settle_s: float = 0.0
+    ) -> Any:
         """Wait until ``expect`` different events of ``prefix`` are answered, or for so long.
 
+        Args:
+            prefix: Of the events' ids.
+            expect: How many were sent.
+            timeout_s: The longest wait.
+            settle_s: Then goes on for so long, in case some are answered twice.
+
         Returns:
-            One row per result: number, CreateTime and receipt in milliseconds, verdict.
+            One row per result: number, its Kafka timestamp and its receipt in milliseconds,
+            verdict.
         """
         give_up = time.monotonic() + timeout_s
         while len(self._seen.get(prefix, ())) < expect and time.monotonic() < give_up:
@@ -90,6 +115,7 @@ class Reader:
                 await asyncio.wait_for(self._arrived.wait(), give_up - time.monotonic())
             except TimeoutError:
                 break
+        await asyncio.sleep(settle_s)
         rows = self._rows.pop(prefix, [])
         self._seen.pop(prefix, None)
         return np.array(rows, dtype=np.float64).reshape(-1, 4)
@@ -119,8 +145,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Note when results are made and arrive.")
     parser.add_argument("--bootstrap-servers", required=True)
     parser.add_argument("--topic", action="append", required=True)
+    parser.add_argument("--append-time", action="store_true", help="demand the broker's time")
     options = parser.parse_args()
-    asyncio.run(serve(Reader(options.bootstrap_servers, options.topic)))
+    reader = Reader(options.bootstrap_servers, options.topic, append_time=options.append_time)
+    asyncio.run(serve(reader))
 
 
 if __name__ == "__main__":
