@@ -63,6 +63,7 @@ class Ingress:
         reject: Takes what becomes a dead letter.
         sources: How events of one session or camera are treated.
         tells_contents: Whether works carry what their content is known again by.
+        lead_s: Says how long results take to reach subscribers once they are there.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Ingress:
         reject: Callable[[Rejected], None],
         sources: Sources,
         tells_contents: bool = False,
+        lead_s: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._modality = modality
         self._engine = engine
@@ -87,6 +89,7 @@ class Ingress:
         self._reject = reject
         self._sources = sources
         self._tells_contents = tells_contents
+        self._lead_s = lead_s
         self._sessions = Sessions(sources.transcripts)
         self.frames = Frames(sources.cameras)
 
@@ -191,7 +194,7 @@ class Ingress:
             encoded=encoded,
             arrival=now,
             # The one place where wall clock becomes monotonic clock.
-            deadline=now + (timestamp_ms + budget_ms - wall_ms) / 1e3,
+            deadline=now + (timestamp_ms + budget_ms - wall_ms) / 1e3 - self._lead_s(),
             priority=DEFAULT_PRIORITY if inbound.priority is None else inbound.priority,
             on_overload=self._on_overload if policy is None else OverloadPolicy(policy),
             subject=self._sources.subject_of(inbound),

@@ -23,8 +23,10 @@ from streams.offsets import Ledger, OffsetTracker
 from streams.publisher import Parcel, Publisher
 from streams.revising import Reviser
 from streams.routes import Route
-from streams.verdicts import Admitted, to_classification
+from streams.verdicts import IN_TIME, Admitted, to_classification
 
+MOST_LEAD = 0.25
+"""Share of the budget by which deadlines are brought forward at most, for the way to the broker."""
 MOST_UNSENT = 256
 """Results that may wait to be sent: a batch or two's, some tens of milliseconds' worth."""
 
@@ -66,6 +68,8 @@ class Lane:
         self._results = route.results
         self._dead_letters = route.dead_letters
         cache = cache or Cache(enabled=False)
+        reserve_s = scheduler_settings.publish_reserve_ms / 1e3
+        most_lead_s = MOST_LEAD * route.budget_ms / 1e3
         self._ingress = Ingress(
             modality=modality,
             engine=engine,
@@ -76,6 +80,8 @@ class Lane:
             reject=self._bury,
             sources=route.sources,
             tells_contents=cache.enabled,
+            # After a stall the way is long for a moment; no reason to give everything up.
+            lead_s=lambda: min(max(0.0, publisher.lead_s - reserve_s), most_lead_s),
         )
         full = engine.efforts[0]
         self._known = KnownAnswers(cache, self._ingress.frames, full, route, clock)
@@ -187,9 +193,13 @@ class Lane:
                 metrics.SUPERSEDED.labels(*self._labels).inc()
             elif admitted.seen.previous is not None:
                 metrics.UNCHANGED.labels(*self._labels).inc()
+            due_ms = admitted.timestamp_ms + admitted.budget_ms
+            if verdict in IN_TIME and self._clock.wall() * 1e3 > due_ms:
+                metrics.OVERDUE_RESULTS.labels(*self._labels).inc()
             self._ledger.complete(admitted.tracker, admitted.inbound.source.offset)
 
-        self._publisher.publish(Parcel(self._results, make, acknowledged))
+        is_shed = completion.prediction is None
+        self._publisher.publish(Parcel(self._results, make, acknowledged, patient=is_shed))
 
     def _answer_again(self, completion: Completion) -> None:
         """Publish a second answer; where there is none, the first stands."""
@@ -203,7 +213,7 @@ class Lane:
         def make() -> Outbound:
             return _outbound(self._classification(completion), admitted)
 
-        self._publisher.publish(Parcel(self._results, make, lambda: None))
+        self._publisher.publish(Parcel(self._results, make, lambda: None, patient=True))
         self._reviser.ended("published")
 
     def _classification(self, completion: Completion) -> Classification:
@@ -212,6 +222,7 @@ class Lane:
             model=self.engine.model,
             labels=self.engine.labels,
             now_ms=self._clock.wall() * 1e3,
+            margin_ms=self._publisher.margin_s * 1e3,
         )
 
     def _bury(self, rejected: Rejected) -> None:
@@ -227,6 +238,7 @@ class Lane:
                 lambda: encode_dead_letter(letter, record),
                 acknowledged,
                 fallback=lambda: _without_value(encode_dead_letter(letter, record)),
+                patient=True,
             )
         )
 

@@ -56,6 +56,16 @@ LATENCY = Histogram(
     ["topic", "modality"],
     buckets=_LATENCY_BUCKETS,
 )
+PUBLISH_SECONDS = Histogram(
+    "headrace_publish_seconds",
+    "From the making of a record, verdict included, to the broker's acknowledgement.",
+    buckets=_LATENCY_BUCKETS,
+)
+OVERDUE_RESULTS = Counter(
+    "headrace_overdue_results",
+    "Results that say on_time or degraded and were acknowledged after their deadline.",
+    ["topic", "modality"],
+)
 QUEUE_WAIT = Histogram(
     "headrace_queue_wait_seconds",
     "From ingress to the start of the batch.",

@@ -2,9 +2,10 @@
 
 import asyncio
 import random
+import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import structlog
@@ -13,6 +14,8 @@ from aiokafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeEr
 
 from schemas.errors import BrokerError
 from schemas.kafka import Outbound
+from streams import metrics
+from streams.underway import Longest, Underway
 
 log = structlog.get_logger(__name__)
 
@@ -30,17 +33,22 @@ class Parcel:
         make: Builds the record at the moment of sending, so that the latency in it is true.
         acknowledged: Called once when the broker has it.
         fallback: Builds what to send when the broker refuses the record for its size.
+        patient: It has no deadline to meet, and gets every other turn at most.
     """
 
     topic: str
     make: Callable[[], Outbound]
     acknowledged: Callable[[], None]
     fallback: Callable[[], Outbound] | None = None
+    patient: bool = False
     attempts: int = 1
 
 
 class Publisher:
-    """Sends parcels through an idempotent producer: those of a topic in order, the topics in turns.
+    """Sends parcels through an idempotent producer: topics in turns, those of each in order.
+
+    Patient ones count as a topic of their own: when most events are shed, the answers that are
+    still in time do not wait behind them.
 
     Nothing is dropped: what cannot be sent after :data:`MAX_ATTEMPTS` makes :attr:`failure` fire,
     the worker stops without committing it, and whoever owns the partition next sends it again.
@@ -48,12 +56,15 @@ class Publisher:
 
     def __init__(self, producer: AIOKafkaProducer) -> None:
         self._producer = producer
-        self._outbox: dict[str, deque[Parcel]] = {}
-        """By topic, which are served from the front and go to the end."""
+        self._outbox: dict[tuple[str, bool], deque[tuple[float, Parcel]]] = {}
+        """By topic and patience, which are served from the front and go to the end; each parcel
+        with the time since which it is here."""
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
         self._unacknowledged = 0
+        self._underway = Underway()
+        self._longest = Longest()
         self._task: asyncio.Task[None] | None = None
         self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Fails with a :class:`BrokerError` when a record could not be sent."""
@@ -71,7 +82,17 @@ class Publisher:
 
     def waiting(self, topic: str) -> int:
         """Return how many records of a topic wait for those before them to be sent."""
-        return len(self._outbox.get(topic, ()))
+        return sum(len(self._outbox.get((topic, patient), ())) for patient in (False, True))
+
+    @property
+    def lead_s(self) -> float:
+        """Seconds from :meth:`publish` to the acknowledgement, hardly ever more; of no patient."""
+        return max(self.margin_s, self._longest.at(time.monotonic()))
+
+    @property
+    def margin_s(self) -> float:
+        """Seconds within which the broker very likely has a record that is made now."""
+        return self._underway.margin_s
 
     async def flush(self, timeout_s: float) -> bool:
         """Wait until everything published is acknowledged; ``False`` if time ran out."""
@@ -97,21 +118,24 @@ class Publisher:
             if not self._outbox:
                 self._wake.clear()
                 await self._wake.wait()
-            await self._send(self._next())
+            await self._underway.room()
+            await self._send(*self._next())
 
-    def _next(self) -> Parcel:
-        topic = next(iter(self._outbox))
-        parcels = self._outbox.pop(topic)
-        parcel = parcels.popleft()
+    def _next(self) -> tuple[float, Parcel]:
+        kind = next(iter(self._outbox))
+        parcels = self._outbox.pop(kind)
+        found = parcels.popleft()
         if parcels:
-            self._outbox[topic] = parcels
-        return parcel
+            self._outbox[kind] = parcels
+        return found
 
     def _put(self, parcel: Parcel) -> None:
-        self._outbox.setdefault(parcel.topic, deque()).append(parcel)
+        kind = parcel.topic, parcel.patient
+        self._outbox.setdefault(kind, deque()).append((time.monotonic(), parcel))
         self._wake.set()
 
-    async def _send(self, parcel: Parcel) -> None:
+    async def _send(self, since: float, parcel: Parcel) -> None:
+        number = self._underway.begin()
         outbound = parcel.make()
         try:
             sent = await self._producer.send(
@@ -121,15 +145,23 @@ class Publisher:
                 headers=outbound.headers,
             )
         except KafkaError as error:
+            self._underway.end(number)
             self._failed(parcel, error)
         else:
-            sent.add_done_callback(partial(self._settled, parcel))
+            sent.add_done_callback(partial(self._settled, parcel, number, since))
 
-    def _settled(self, parcel: Parcel, sent: asyncio.Future[object]) -> None:
+    def _settled(
+        self, parcel: Parcel, number: int, since: float, sent: asyncio.Future[object]
+    ) -> None:
+        took_s = self._underway.end(number)
+        if not parcel.patient:
+            now = time.monotonic()
+            self._longest.note(now - since, now)
         if sent.cancelled():
             return  # the producer was closed; the event stays uncommitted
         refused = sent.exception()
         if refused is None:
+            metrics.PUBLISH_SECONDS.observe(took_s)
             self._unacknowledged -= 1
             if not self._unacknowledged:
                 self._idle.set()
@@ -152,9 +184,7 @@ class Publisher:
         if retriable and parcel.attempts < MAX_ATTEMPTS:
             delay = RETRY_BASE_S * 2**parcel.attempts * random.uniform(0.5, 1.5)  # noqa: S311 - jitter
             log.warning("send_retried", topic=parcel.topic, error=repr(error), delay_s=delay)
-            again = Parcel(
-                parcel.topic, parcel.make, parcel.acknowledged, parcel.fallback, parcel.attempts + 1
-            )
+            again = replace(parcel, attempts=parcel.attempts + 1)
             asyncio.get_running_loop().call_later(delay, self._put, again)
             return
         self._fail(

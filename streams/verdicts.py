@@ -10,6 +10,8 @@ from schemas.results import AnsweredFrom, Classification, Effort, Latency, Model
 from streams.frames import UNSEEN, Seen
 from streams.offsets import OffsetTracker
 
+IN_TIME = frozenset({Verdict.ON_TIME.value, Verdict.DEGRADED.value})
+"""What a result says that is to be published before its deadline."""
 _NO_EFFORT = Effort(active_share=0.0, layers=0, experts=0)
 
 
@@ -39,7 +41,12 @@ class Admitted:
 
 
 def to_classification(
-    completion: Completion, *, model: Model, labels: tuple[str, ...], now_ms: float
+    completion: Completion,
+    *,
+    model: Model,
+    labels: tuple[str, ...],
+    now_ms: float,
+    margin_ms: float = 0.0,
 ) -> Classification:
     """Build the result of one completed, not failed, work.
 
@@ -48,11 +55,13 @@ def to_classification(
         model: Who answered.
         labels: Names of the prediction's scores, in their order.
         now_ms: Wall clock in milliseconds since the epoch, read as close to sending as can be.
+        margin_ms: What the way from there to the broker hardly exceeds. What might be published
+            after its deadline is late: a verdict cannot be taken back.
     """
     admitted: Admitted = completion.work.handle
     # A clock that runs behind the producer's must not show a negative latency.
     total_ms = max(0.0, now_ms - admitted.timestamp_ms)
-    verdict, reason = _judge(completion, total_ms, admitted.budget_ms)
+    verdict, reason = _judge(completion, total_ms, admitted.budget_ms, margin_ms)
     if admitted.revises is not None:
         reason = f"classified in full after a first answer with the verdict {admitted.revises}"
     prediction = completion.prediction
@@ -93,11 +102,18 @@ def to_classification(
     )
 
 
-def _judge(completion: Completion, total_ms: float, budget_ms: float) -> tuple[Verdict, str | None]:
+def _judge(
+    completion: Completion, total_ms: float, budget_ms: float, margin_ms: float
+) -> tuple[Verdict, str | None]:
     if completion.prediction is None:
         return Verdict.SHED, completion.reason
     if total_ms > budget_ms:
         return Verdict.LATE, _why_late(completion, total_ms, budget_ms)
+    if total_ms + margin_ms > budget_ms:
+        return Verdict.LATE, (
+            f"handed over {budget_ms - total_ms:.1f} ms before the end of its budget of "
+            f"{budget_ms:g} ms, and the way to the broker takes up to {margin_ms:.1f} ms now"
+        )
     if completion.degraded:
         return Verdict.DEGRADED, completion.reason
     return Verdict.ON_TIME, None

@@ -9,10 +9,12 @@ class KeepingPublisher:
 
     Attributes:
         parcels: What was published, in order.
+        margin_s: How long the way to the broker is said to be; likewise ``lead_s``.
     """
 
     def __init__(self) -> None:
         self.parcels: list[Parcel] = []
+        self.margin_s = self.lead_s = 0.0
         self._acknowledged = 0
 
     def publish(self, parcel: Parcel) -> None:

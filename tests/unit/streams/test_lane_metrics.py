@@ -9,8 +9,9 @@ import pytest
 from prometheus_client import REGISTRY
 
 from inference.engine import EffortLevel
-from inference.work import OverloadPolicy
+from inference.work import OverloadPolicy, Work
 from streams.cost_state import CostStates
+from streams.lane import MOST_LEAD
 from streams.worker import KEEP_COSTS_EVERY_S, _watch_costs
 from tests.fakes.engine import FakeEngine, encode_words
 from tests.unit.streams.test_lane import Rig, headline
@@ -76,3 +77,35 @@ async def test_costs_are_kept_while_the_worker_runs(tmp_path: Path) -> None:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
         assert states.load(rig.engine) == rig.lane.scheduler.learned_costs
+
+
+@pytest.mark.parametrize(
+    ("lead_s", "brought_forward_s"), [(0.003, 0.0), (0.015, 0.010), (9.0, MOST_LEAD * 0.150)]
+)
+async def test_deadlines_are_brought_forward_by_the_way_to_the_broker(
+    lead_s: float, brought_forward_s: float
+) -> None:
+    """What the publish reserve has no room for, and not so much that nothing could be met."""
+    async with opened() as rig:
+        rig.publisher.lead_s = lead_s
+        offered: list[Work] = []
+        rig.lane.scheduler.offer = offered.extend  # type: ignore[method-assign]
+        rig.admit(headline("a"))
+        (work,) = offered
+        left_s = work.deadline - rig.clock.monotonic()
+        assert left_s == pytest.approx(0.150 - brought_forward_s, abs=1e-3)
+
+
+async def test_an_answer_acknowledged_after_its_deadline_is_counted() -> None:
+    """Its verdict may have been untrue, which its subscribers cannot know."""
+    name = "headrace_overdue_results_total"
+    labels = {"topic": "events.news", "modality": "news"}
+    before = REGISTRY.get_sample_value(name, labels) or 0.0
+    async with opened() as rig:
+        rig.admit(headline("a"))
+        await rig.ended()
+        (parcel,) = rig.publisher.parcels
+        parcel.make()
+        rig.clock.advance(0.2)
+        parcel.acknowledged()
+        assert REGISTRY.get_sample_value(name, labels) == before + 1

@@ -1,6 +1,7 @@
 """What is published is acknowledged, sent again, or stops the worker; it is never dropped."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from schemas.errors import BrokerError
 from schemas.kafka import Outbound
 from streams import publisher as publisher_module
 from streams.publisher import Parcel, Publisher
+from streams.underway import WINDOW
 
 
 class ScriptedProducer:
@@ -35,6 +37,26 @@ class ScriptedProducer:
         else:
             acknowledgement.set_exception(outcome)
         return acknowledgement
+
+
+class SilentProducer:
+    """Acknowledges nothing until a test says so."""
+
+    def __init__(self) -> None:
+        self._open: list[asyncio.Future[object]] = []
+
+    async def send(self, topic: str, **record: Any) -> asyncio.Future[object]:
+        """Take a record."""
+        del topic, record
+        sent: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        self._open.append(sent)
+        return sent
+
+    def acknowledge(self) -> None:
+        """Acknowledge what was sent so far."""
+        for sent in self._open:
+            sent.set_result(None)
+        self._open = []
 
 
 def outbound(value: bytes) -> Outbound:
@@ -67,6 +89,47 @@ async def test_topics_are_sent_in_turns_each_in_its_order() -> None:
     assert await publisher.flush(10)
     assert [one.value for one in producer.sent] == [b"n0", b"c0", b"n1", b"n2", b"n3"]
     assert publisher.waiting("news") == 0
+    await publisher.close()
+
+
+async def test_answers_in_time_do_not_wait_behind_what_has_no_deadline() -> None:
+    """Where most is shed, what is shed and what is answered take turns."""
+    producer = ScriptedProducer()
+    publisher = Publisher(producer)  # type: ignore[arg-type]
+    for name in ("shed 0", "shed 1", "shed 2", "answer"):
+        made = partial(outbound, name.encode())
+        patient = name.startswith("shed")
+        publisher.publish(Parcel("news", made, lambda: None, patient=patient))
+    assert publisher.waiting("news") == 4
+    publisher.start()
+    assert await publisher.flush(10)
+    assert [one.value for one in producer.sent] == [b"shed 0", b"answer", b"shed 1", b"shed 2"]
+    await publisher.close()
+
+
+async def test_no_more_is_made_than_can_be_sent_soon() -> None:
+    """A record's verdict is given when it is made: what waits is made later."""
+    producer = SilentProducer()
+    made: list[Outbound] = []
+
+    def make() -> Outbound:
+        made.append(outbound(b"x"))
+        return made[-1]
+
+    publisher = Publisher(producer)  # type: ignore[arg-type]
+    for _ in range(2 * WINDOW):
+        publisher.publish(Parcel("t", make, lambda: None))
+    publisher.start()
+    for _ in range(4 * WINDOW):
+        await asyncio.sleep(0)
+    assert len(made) == WINDOW
+    producer.acknowledge()
+    for _ in range(4 * WINDOW):
+        await asyncio.sleep(0)
+    assert len(made) == 2 * WINDOW
+    producer.acknowledge()
+    assert await publisher.flush(10)
+    assert publisher.lead_s >= publisher.margin_s > 0
     await publisher.close()
 
 

@@ -19,7 +19,12 @@ FULL = EffortLevel("full")
 
 
 def classify(
-    *, total_ms: float, shed: bool = False, degraded: bool = False, queue_s: float = 0.002
+    *,
+    total_ms: float,
+    shed: bool = False,
+    degraded: bool = False,
+    queue_s: float = 0.002,
+    margin_ms: float = 0.0,
 ) -> Classification:
     """Classify one event with a budget of 100 ms, ``total_ms`` after it entered Kafka."""
     source = Source(topic="events.news", partition=2, offset=41)
@@ -39,7 +44,23 @@ def classify(
         queue_s=queue_s,
         model_s=0.0 if shed else 0.004,
     )
-    return to_classification(completion, model=MODEL, labels=LABELS, now_ms=SENT_MS + total_ms)
+    now_ms = SENT_MS + total_ms
+    return to_classification(
+        completion, model=MODEL, labels=LABELS, now_ms=now_ms, margin_ms=margin_ms
+    )
+
+
+@pytest.mark.parametrize("degraded", [False, True])
+def test_what_may_reach_the_broker_too_late_is_late(degraded: bool) -> None:
+    """Its deadline is that of publishing; the reason tells the two times."""
+    assert classify(total_ms=92, margin_ms=8, degraded=degraded).verdict is not Verdict.LATE
+    late = classify(total_ms=95, margin_ms=8, degraded=degraded)
+    assert late.verdict is Verdict.LATE
+    assert late.reason is not None
+    assert "5.0 ms before the end of its budget of 100 ms" in late.reason
+    assert "takes up to 8.0 ms" in late.reason
+    assert late.latency.total_ms == 95.0
+    assert classify(total_ms=95, margin_ms=8, shed=True).verdict is Verdict.SHED
 
 
 @pytest.mark.parametrize(
