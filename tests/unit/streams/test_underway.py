@@ -9,7 +9,7 @@ from tests.fakes.clock import ManualClock
 
 
 def test_the_margin_is_the_longest_way_of_late() -> None:
-    """Shorter ones after it do not lower it at once; by and by it fades, to what is always spared."""
+    """Shorter ones after it do not lower it at once; it fades to what is always spared."""
     clock = ManualClock()
     underway = Underway(clock.monotonic)
     assert underway.margin_s == SPARE_S
