@@ -23,7 +23,9 @@ import numpy as np
 import orjson
 from aiokafka import AIOKafkaProducer
 from headlines import from_log, synthetic
-from overload_loads import bursts, read_log
+from overload_loads import read_log
+
+from streams.planning.arrivals import bursts
 
 TICK_S = 0.002
 """Least time between two sends; what became due within it goes into one Kafka batch."""
