@@ -5,6 +5,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import heapify, heappop, heapreplace, merge
 from itertools import accumulate, islice
+from operator import itemgetter
 from typing import NamedTuple
 
 from inference.cost import Coefficients
@@ -27,6 +28,7 @@ SPARE = 0.25
 MOST_SPARE_S = 0.002
 """Where not all can be met, members of a batch for throughput have this share of its length to
 spare, and this much at most: of works that will be lost in part, those on the brink are as well."""
+_KEY = itemgetter(0)
 MOST_STEPS = 32
 """An estimate of losses looks this many batches ahead at most."""
 
@@ -220,6 +222,7 @@ class Outlook:
             for line, alive in zip(self.lines, self._alive[0], strict=True)
         ]
         self._dues: list[list[list[float]]] = []
+        self._losses: dict[tuple[int, int, float], tuple[Plan, Losses]] = {}
         self._overdue_sequences = {entry.sequence for overdue in self._overdue for entry in overdue}
 
     def _least_key(self, line: Line, level: int) -> float:
@@ -335,19 +338,41 @@ class Outlook:
             plan: What runs first.
             delay_s: Time in which the device does something else before it goes on.
         """
+        asked = (id(plan), plan.tokens, delay_s)
+        known = self._losses.get(asked)
+        if known is None:
+            # With the plan, or another could come to lie at its place in memory.
+            known = self._losses[asked] = (plan, self._estimate(plan, delay_s))
+        return known[1]
+
+    def _estimate(self, plan: Plan, delay_s: float) -> Losses:
         level = plan.level
-        remaining = self._tokens_before(level, math.inf) - plan.tokens
+        counted = [
+            (line.entries, alive, dues, line.mean_tokens)
+            for line, alive, dues in self._counted(level)
+        ]
+        remaining = sum(
+            (max(0, len(entries) - alive) + len(dues)) * mean
+            for entries, alive, dues, mean in counted
+        )
+        remaining -= plan.tokens
         if remaining <= 0.0:
             return Losses(0.0, 0.0)
         batch = min(remaining, self.enough_tokens(self.costs[level]))
         seconds = self._seconds(level, batch) / self._share
         keys = sorted((self.key_of(entry), entry.work.tokens) for entry in plan.entries)
         taken = [0, *accumulate(tokens for _, tokens in keys)]
+        first_key = self.start + self._reserve + plan.seconds + delay_s
         losses = []
+        # In an overload this loop is most of what deciding costs.
         for done in range(min(MOST_STEPS, math.ceil(remaining / batch))):
-            last = self._seconds(level, min(batch, remaining - done * batch)) / self._share
-            key = self.start + self._reserve + plan.seconds + delay_s + done * seconds + last
-            due = self._tokens_before(level, key) - taken[bisect_left(keys, (key,))]
+            left = remaining - done * batch
+            last = seconds if left >= batch else self._seconds(level, left) / self._share
+            key = first_key + done * seconds + last
+            due = -float(taken[bisect_left(keys, (key,))])
+            for entries, alive, dues, mean in counted:
+                before = max(0, bisect_left(entries, key, key=_KEY) - alive)
+                due += (before + bisect_left(dues, key)) * mean if dues else before * mean
             losses.append(due - done * batch)
         now = max(0.0, losses[0])
         return Losses(now, max(0.0, max(losses[1:], default=0.0) - now))
@@ -367,9 +392,6 @@ class Outlook:
 
     def _seconds(self, level: int, tokens: float) -> float:
         return self.costs[level].seconds(tokens, tokens / self.mean_tokens)
-
-    def _tokens_before(self, level: int, key: float) -> float:
-        return sum(self.tokens_before(level, key))
 
     def tokens_before(self, level: int, key: float) -> list[float]:
         """Estimate, line by line, the tokens of works in time whose key is smaller."""

@@ -64,6 +64,7 @@ class SharedDevice:
         self._members: dict[Dispatch, Member] = {}
         self._costs: dict[int, tuple[Engine, LearnedCost]] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._hang_timer: asyncio.TimerHandle | None = None
         self._stepping: asyncio.Handle | None = None
         self._started = self._closed = False
         self.failure: asyncio.Future[None] = self._loop.create_future()
@@ -132,7 +133,7 @@ class SharedDevice:
         if self._closed:
             return
         self._closed = True
-        self._cancel_wake()
+        self._stop_timers()
         if self._runner.alive:
             self._runner.stop()
             # After a failure nothing more can be hoped for from the thread.
@@ -173,21 +174,36 @@ class SharedDevice:
         self._wake(turn.wake_at, now)
 
     def _wake(self, wake_at: float | None, now: float) -> None:
-        """Set the one timer: for the next decision, or for a device that hangs."""
-        flights = self.turns.flights
-        if flights and flights[0].started is not None:
-            timeout_at = flights[0].started + self._timeout_s
-            if now >= timeout_at:
-                self._fail(
-                    EngineError(
-                        f"the model has been running one batch for {now - flights[0].started:.0f} "
-                        "s; it hangs, or scheduler.device_timeout_ms is too small for it"
-                    )
-                )
-                return
-            wake_at = timeout_at if wake_at is None else min(wake_at, timeout_at)
+        """Set the timers: for the next decision, and for a device that hangs."""
         if wake_at is not None:
             self._timer = self._loop.call_later(max(0.0, wake_at - now), self._step)
+        if self._hang_timer is None and self.turns.flights:
+            # Stays for many batches: to set one for each would cost as much as deciding.
+            self._hang_timer = self._loop.call_later(self._timeout_s, self._look_for_hang)
+
+    def _look_for_hang(self) -> None:
+        """Fail if the running batch has taken too long; else look again when it would have."""
+        self._hang_timer = None
+        flights = self.turns.flights
+        if self._closed or not self.healthy or not flights or flights[0].started is None:
+            return
+        running_s = self._clock.monotonic() - flights[0].started
+        if running_s < self._timeout_s:
+            left_s = self._timeout_s - running_s
+            self._hang_timer = self._loop.call_later(left_s, self._look_for_hang)
+            return
+        self._fail(
+            EngineError(
+                f"the model has been running one batch for {running_s:.0f} s; it hangs, or "
+                "scheduler.device_timeout_ms is too small for it"
+            )
+        )
+
+    def _stop_timers(self) -> None:
+        self._cancel_wake()
+        if self._hang_timer is not None:
+            self._hang_timer.cancel()
+            self._hang_timer = None
 
     def _cancel_wake(self) -> None:
         for handle in (self._timer, self._stepping):
@@ -221,6 +237,6 @@ class SharedDevice:
             self._fail(error)
 
     def _fail(self, error: Exception) -> None:
-        self._cancel_wake()
+        self._stop_timers()
         if not self.failure.done():
             self.failure.set_exception(error)
