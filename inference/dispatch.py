@@ -11,6 +11,7 @@ from itertools import accumulate
 
 from inference.batcher import Batch, Decision, Shed
 from inference.cost import CostModel
+from inference.effort_hold import EffortHold
 from inference.engine import EffortLevel
 from inference.explaining import TurnRule
 from inference.latest import Latest, Superseded
@@ -77,6 +78,7 @@ class Dispatch:
         self._quotas = quotas
         self._strategy = make_strategy(settings.batch_strategy or strategy, settings, efforts)
         self._full = efforts[0].name
+        self._hold = EffortHold(efforts, settings.effort_hold_ms / 1e3)
         self._observed_at = -math.inf
 
     @property
@@ -132,6 +134,7 @@ class Dispatch:
 
     def launch(self, batch: Batch, now: float, *, started: float | None) -> Flight:
         """Take a batch's works out of the queue: they are going to run."""
+        batch = self._hold.applied(batch, now, self.cost)
         self.queue.take(batch.entries, now, late=batch.late)
         for quota in self._quotas:
             quota.charge(batch.tokens, now)

@@ -29,6 +29,9 @@ class SchedulerSettings:
     """Shares of the device that priorities 0 to 9 get of each other when not all can be met."""
     ageing_ms: float = 500.0
     """A priority class, or late work, that got nothing for this long goes first once."""
+    effort_hold_ms: float = 50.0
+    """Effort that fell under overload stays for so long on each rung on its way up again; 0 lets it
+    change with every batch."""
     cost_quantile: float = 0.95
     """Share of batches that should run no longer than predicted."""
     warmup_ms: float = 3_000.0
@@ -42,7 +45,7 @@ class SchedulerSettings:
     def __post_init__(self) -> None:
         for name in ("max_queue_tokens", "max_batch_tokens", "max_batch_events"):
             self._require(name, getattr(self, name) >= 1, "give a whole number of 1 or more")
-        for name in ("publish_reserve_ms", "prepare_lead_ms", "warmup_ms"):
+        for name in ("publish_reserve_ms", "prepare_lead_ms", "warmup_ms", "effort_hold_ms"):
             self._require(name, _finite(getattr(self, name), 0.0), "give milliseconds of 0 or more")
         for name in ("ageing_ms", "device_timeout_ms"):
             positive = _finite(getattr(self, name), 0.0) and getattr(self, name) > 0

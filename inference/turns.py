@@ -260,6 +260,7 @@ class Turns:
         bid = self._choose(bids, start)
         flight = bid.dispatch.launch(bid.batch, now, started=None if self.flights else now)
         flight.starts_at, flight.turn = start, bid.won_by
+        bid.batch = flight.batch  # at the effort that it is held at
         self.flights.append(flight)
         bid.account.served_at = now
         if len(self._accounts) > 1:
