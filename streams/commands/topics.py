@@ -1,6 +1,7 @@
 """``headrace topics``."""
 
 import asyncio
+from pathlib import Path
 
 import click
 import orjson
@@ -11,6 +12,8 @@ from schemas.events import Modality
 from streams.clients import silence_client_logs
 from streams.connection import Connection
 from streams.options import bootstrap_servers_option
+from streams.routes import routes_of
+from streams.settings import load_settings
 from streams.topics import (
     DEFAULT_PARTITIONS,
     MAX_MESSAGE_BYTES,
@@ -23,6 +26,11 @@ from streams.topics import (
 )
 
 _MODALITIES = click.Choice([modality.value for modality in Modality])
+_config_option = click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    help="The workers' TOML file, where it lists topics.",
+)
 
 
 @click.group()
@@ -49,7 +57,10 @@ def command() -> None:
 @click.option(
     "--modality", "modalities", multiple=True, type=_MODALITIES, help="Repeatable; default: all."
 )
-def create(bootstrap_servers: str, partitions: int, modalities: tuple[str, ...]) -> None:
+@_config_option
+def create(
+    bootstrap_servers: str, partitions: int, modalities: tuple[str, ...], config: Path | None
+) -> None:
     """Create the input, result and dead-letter topics that are missing.
 
     Topics that exist stay as they are, with the partitions that they have.
@@ -57,8 +68,9 @@ def create(bootstrap_servers: str, partitions: int, modalities: tuple[str, ...])
     \b
     Example:
       headrace topics create --partitions 16 --modality news --modality camera
+      headrace topics create --config headrace.toml
     """  # noqa: D301 - click reads \b itself
-    names = _names(modalities)
+    names = _names(modalities, config)
     connection = Connection(bootstrap_servers)
     created = asyncio.run(
         ensure_topics(connection, names, partitions=partitions, max_message_bytes=MAX_MESSAGE_BYTES)
@@ -73,8 +85,14 @@ def create(bootstrap_servers: str, partitions: int, modalities: tuple[str, ...])
 @click.option("--modality", "modalities", multiple=True, type=_MODALITIES, help="Repeatable.")
 @click.option("--all", "everything", is_flag=True, help="Topics that are not headrace's too.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON array, for scripts.")
+@_config_option
 def list_(
-    *, bootstrap_servers: str, modalities: tuple[str, ...], everything: bool, as_json: bool
+    *,
+    bootstrap_servers: str,
+    modalities: tuple[str, ...],
+    everything: bool,
+    as_json: bool,
+    config: Path | None,
 ) -> None:
     """Show the topics with their partitions and messages.
 
@@ -85,7 +103,7 @@ def list_(
       headrace topics list --json
     """  # noqa: D301 - click reads \b itself
     connection = Connection(bootstrap_servers)
-    states = asyncio.run(_describe(connection, _names(modalities), everything=everything))
+    states = asyncio.run(_describe(connection, _names(modalities, config), everything=everything))
     if as_json:
         click.echo(orjson.dumps([_document(state) for state in states]))
     elif states:
@@ -102,8 +120,12 @@ async def _describe(
     return await describe_topics(connection, names)
 
 
-def _names(modalities: tuple[str, ...]) -> list[str]:
+def _names(modalities: tuple[str, ...], config: Path | None) -> list[str]:
     chosen = [Modality(name) for name in modalities] or list(Modality)
+    settings = load_settings(config=config)
+    if settings.topics:
+        routes = [one for one in routes_of(settings) if one.modality in chosen]
+        return list(dict.fromkeys(name for route in routes for name in route.topics))
     return [name for modality in chosen for name in topics_of(modality)]
 
 

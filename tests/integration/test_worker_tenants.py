@@ -10,6 +10,7 @@ from schemas.kafka import decode_result
 from schemas.results import Classification, Verdict
 from streams.broker import RunningBroker
 from tests.fakes.small_model import write_small_checkpoint
+from tests.integration.command import headrace
 from tests.integration.worker import producing, running_worker, wait_for_records
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(240)]
@@ -59,6 +60,12 @@ async def test_a_tenant_above_its_quota_costs_the_others_nothing(
     config.write_text(SETTINGS.format(model=model, partitions=PARTITIONS, run=run))
     flags = ["--group", f"test-{run}", "--config", str(config), "--modality", "news"]
     flags += ["--modality", "transcript"]
+    create = ("topics", "create", "--config", str(config), "--bootstrap-servers", servers)
+    made = await headrace(*create, "--partitions", str(PARTITIONS))
+    assert made.status == 0
+    assert f"desk-{run}.signals: created with {PARTITIONS} partitions" in made.stdout
+    assert f"calls-{run}.dlq" in made.stdout
+    flags += ["--no-create-topics"]
     sent = {f"events.{run}-fund": FLOOD, f"events.{run}-desk": FEW, f"calls-{run}": FEW}
     async with (
         running_worker(servers, tmp_path / "worker.log", *flags) as worker,
