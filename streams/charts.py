@@ -22,6 +22,7 @@ class Line:
         points: In order of x.
         dash: As of SVG's ``stroke-dasharray``; empty for none.
         marked: Points have dots, and the line a place in the key.
+        joined: Points are joined by the line; else there are only dots.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Line:
     colour: str = ""
     dash: str = ""
     marked: bool = True
+    joined: bool = True
 
 
 def line_chart(
@@ -84,7 +86,8 @@ def line_chart(
     for number, line in enumerate(lines):
         colour = line.colour or COLOURS[number % len(COLOURS)]
         points = [place(*point) for point in line.points]
-        parts.append(_path(points, colour, line.dash, width=2 if line.marked else 1))
+        if line.joined:
+            parts.append(_path(points, colour, line.dash, width=2 if line.marked else 1))
         if line.marked:
             parts += [
                 f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="{colour}"/>' for x, y in points
