@@ -25,7 +25,7 @@ from streams.revising import Reviser
 from streams.routes import Route
 from streams.verdicts import IN_TIME, Admitted, to_classification
 
-MOST_LEAD = 0.25
+MOST_LEAD = 0.5
 """Share of the budget by which deadlines are brought forward at most, for the way to the broker."""
 MOST_UNSENT = 256
 """Results that may wait to be sent: a batch or two's, some tens of milliseconds' worth."""
