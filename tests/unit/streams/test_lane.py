@@ -11,15 +11,11 @@ from aiokafka import TopicPartition
 
 from inference.settings import SchedulerSettings
 from inference.work import OverloadPolicy
-from schemas.kafka import Outbound, decode_result
-from schemas.limits import DEFAULT_LIMITS
-from schemas.results import Classification, Verdict
-from streams.lane import MOST_UNSENT, Lane
-from streams.offsets import Ledger
-from tests.fakes.clock import ManualClock
-from tests.fakes.consumer import record
+from schemas.kafka import Outbound
+from schemas.results import Verdict
+from streams.lane import MOST_UNSENT
 from tests.fakes.engine import FakeEngine
-from tests.fakes.publisher import KeepingPublisher
+from tests.fakes.lane import LaneRig
 from tests.fakes.routes import route_of
 
 PARTITION = TopicPartition("events.news", 1)
@@ -27,45 +23,16 @@ RESULTS, LETTERS = "results.news", "events.news.dlq"
 TRACE = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
-class Rig:
-    """A lane over fakes that owns one partition."""
+class Rig(LaneRig):
+    """A lane of headlines."""
 
     def __init__(self, engine: FakeEngine, policy: OverloadPolicy, **settings: Any) -> None:
-        self.engine = engine
-        self.clock = ManualClock()
-        self.ledger = Ledger()
-        self.publisher = KeepingPublisher()
-        self.lane = Lane(
+        super().__init__(
             route_of(on_overload=policy),
             engine=engine,
-            clock=self.clock,
-            scheduler_settings=SchedulerSettings(**settings),
-            limits=DEFAULT_LIMITS,
-            ledger=self.ledger,
-            publisher=self.publisher,  # type: ignore[arg-type]
+            partition=PARTITION.partition,
+            settings=SchedulerSettings(**settings),
         )
-        self.ledger.assign([PARTITION])
-        self._next = 0
-
-    def admit(self, *values: bytes, timestamp: int | None = None, **fields: Any) -> None:
-        """Begin and admit a record for each value."""
-        tracker = self.ledger.tracker(PARTITION)
-        assert tracker
-        stamp = int(self.clock.wall() * 1e3) if timestamp is None else timestamp
-        records = []
-        for value in values:
-            records.append(record(PARTITION, self._next, value, timestamp=stamp, **fields))
-            self.ledger.begin(tracker, self._next)
-            self._next += 1
-        self.lane.admit(records, tracker)
-
-    async def ended(self) -> None:
-        """Wait until the scheduler holds nothing."""
-        assert await self.lane.scheduler.drain(10)
-
-    def results(self) -> list[Classification]:
-        """Read the results that were published."""
-        return [decode_result(one.value or b"") for one in self.publisher.sent(RESULTS)]
 
     def letters(self) -> list[dict[str, str]]:
         """Read the headers of the dead letters that were published."""
@@ -81,13 +48,8 @@ async def opened(
     policy: OverloadPolicy = OverloadPolicy.LATE, engine: FakeEngine | None = None, **settings: Any
 ) -> AsyncIterator[Rig]:
     """Start a lane, and end its device thread."""
-    rig = Rig(engine or FakeEngine(), policy, **settings)
-    await rig.lane.scheduler.start()
-    try:
+    async with Rig(engine or FakeEngine(), policy, **settings).started() as rig:
         yield rig
-    finally:
-        rig.engine.release()
-        await rig.lane.scheduler.close()
 
 
 def headline(event_id: str, text: str = "Ferry line keeps its timetable") -> bytes:
@@ -105,7 +67,7 @@ async def test_good_bad_and_poisonous_records_end_once_each() -> None:
             headline("c", " "),
             headline("d", "Harbour operator lifts its forecast"),
         )
-        await rig.ended()
+        await rig.drained()
         assert sorted(result.event_id for result in rig.results()) == ["a", "d"]
         assert sorted(letter["headrace_error"] for letter in rig.letters()) == [
             "invalid",
@@ -123,7 +85,7 @@ async def test_a_poisonous_event_becomes_a_letter_with_its_bytes() -> None:
     async with opened() as rig:
         value = headline("sick", "Mill with poison reopens")
         rig.admit(value, headers=(("desk", b"north"),))
-        await rig.ended()
+        await rig.drained()
         (outbound,) = rig.publisher.sent(LETTERS)
         letter = _headers(outbound)
         assert outbound.value == value
@@ -151,7 +113,7 @@ async def test_an_offset_completes_with_the_acknowledgement_not_before() -> None
     """A result that is only on its way may still be lost; its offset must not be committed."""
     async with opened() as rig:
         rig.admit(headline("a"), headline("b"))
-        await rig.ended()
+        await rig.drained()
         assert rig.ledger.positions() == {PARTITION: 0}
         first, second = rig.publisher.parcels
         second.make()
@@ -170,7 +132,7 @@ async def test_events_of_a_partition_that_is_gone_produce_nothing() -> None:
         await held(rig)
         rig.ledger.close()
         rig.engine.release()
-        await rig.ended()
+        await rig.drained()
         assert rig.publisher.parcels == []
 
 
@@ -184,7 +146,7 @@ async def test_what_is_withdrawn_does_not_run() -> None:
         rig.lane.withdraw_all()
         rig.ledger.close()
         rig.engine.release()
-        await rig.ended()
+        await rig.drained()
         assert rig.publisher.parcels == []
         assert len(rig.engine.batches) <= 2
 
@@ -193,7 +155,7 @@ async def test_an_acknowledgement_after_the_partition_is_gone_changes_nothing() 
     """The new owner's position is not moved by the old one's answer."""
     async with opened() as rig:
         rig.admit(headline("a"))
-        await rig.ended()
+        await rig.drained()
         rig.ledger.assign([PARTITION])
         rig.publisher.acknowledge()
         assert rig.ledger.positions() == {}
@@ -204,7 +166,7 @@ async def test_a_result_carries_key_trace_and_receipt() -> None:
     """The time in it is that of sending, not that of the model's end."""
     async with opened() as rig:
         rig.admit(headline("a"), headers=(("traceparent", TRACE),))
-        await rig.ended()
+        await rig.drained()
         rig.clock.advance(0.09)
         (result,) = rig.results()
         assert result.latency.total_ms == pytest.approx(90)
@@ -220,7 +182,7 @@ async def test_an_event_without_hope_is_answered_as_shed() -> None:
     async with opened(OverloadPolicy.SHED) as rig:
         long_ago = int(rig.clock.wall() * 1e3) - 60_000
         rig.admit(*(headline(f"old-{number}") for number in range(5)), timestamp=long_ago)
-        await rig.ended()
+        await rig.drained()
         results = rig.results()
         assert len(results) == 5
         shed = [result for result in results if result.verdict is Verdict.SHED]
@@ -236,7 +198,7 @@ async def test_a_lane_is_full_of_answers_that_are_not_sent() -> None:
             rig.admit(headline(f"e-{number}"), b"not JSON")
             if rig.lane.is_full:
                 break
-        await rig.ended()
+        await rig.drained()
         assert rig.lane.is_full
         assert not rig.lane.has_room_again
         rig.publisher.acknowledge()
@@ -256,7 +218,7 @@ async def test_a_lane_is_full_by_tokens_and_has_room_at_half() -> None:
         assert rig.lane.is_full
         assert not rig.lane.has_room_again
         rig.engine.release()
-        await rig.ended()
+        await rig.drained()
         assert not rig.lane.is_full
         assert rig.lane.has_room_again
 

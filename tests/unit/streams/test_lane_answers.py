@@ -12,56 +12,39 @@ from prometheus_client import REGISTRY
 from inference.result_cache import Cache
 from inference.revisions import Revisions
 from inference.settings import SchedulerSettings
-from schemas.kafka import decode_result
-from schemas.limits import DEFAULT_LIMITS
 from schemas.results import AnsweredFrom, Classification, Verdict
-from streams.lane import Lane
-from streams.offsets import Ledger
 from tests.fakes.clock import ManualClock
 from tests.fakes.consumer import record
 from tests.fakes.engine import FakeEngine
-from tests.fakes.publisher import KeepingPublisher
+from tests.fakes.lane import LaneRig
 from tests.fakes.routes import route_of
 
 PARTITION = TopicPartition("events.news", 0)
 HEADLINE = "Ferry line keeps its timetable"
 
 
-class Rig:
-    """A lane over fakes that owns one partition; each batch takes 10 ms of the clock's time."""
+class Rig(LaneRig):
+    """A lane of headlines; each batch takes 10 ms of the clock's time."""
 
     def __init__(self, cache: Cache, revisions: Revisions) -> None:
-        self.clock = ManualClock()
-        self.engine = FakeEngine(cost=lambda *_: 0.010, spend=self.clock.advance)
-        self.ledger = Ledger()
-        self.publisher = KeepingPublisher()
-        self.lane = Lane(
+        clock = ManualClock()
+        super().__init__(
             route_of(),
-            engine=self.engine,
-            clock=self.clock,
-            scheduler_settings=SchedulerSettings(max_batch_events=1),
-            limits=DEFAULT_LIMITS,
-            ledger=self.ledger,
-            publisher=self.publisher,  # type: ignore[arg-type]
+            engine=FakeEngine(cost=lambda *_: 0.010, spend=clock.advance),
+            clock=clock,
+            settings=SchedulerSettings(max_batch_events=1),
             cache=cache,
             revisions=revisions,
         )
-        self.ledger.assign([PARTITION])
-        self._next = 0
 
     async def run(
         self, text: str = HEADLINE, age_ms: float = 0, policy: str = "degrade"
     ) -> Classification:
         """Admit a headline that entered Kafka so long ago; return its first result."""
-        tracker = self.ledger.tracker(PARTITION)
-        assert tracker
-        number, self._next = self._next, self._next + 1
+        number = self.admitted
         value = orjson.dumps({"id": str(number), "headline": text})
-        stamp = int(self.clock.wall() * 1e3 - age_ms)
         headers = (("ce_onoverload", policy.encode()),)
-        self.ledger.begin(tracker, number)
-        consumed = record(PARTITION, number, value, timestamp=stamp, headers=headers)
-        self.lane.admit([consumed], tracker)
+        self.admit(value, timestamp=int(self.clock.wall() * 1e3 - age_ms), headers=headers)
         return await self.result(str(number), revision=0)
 
     async def result(self, event_id: str, *, revision: int) -> Classification:
@@ -73,10 +56,6 @@ class Rig:
                         return one
                 await asyncio.sleep(0.001)
 
-    def results(self) -> list[Classification]:
-        """Read the results that were published."""
-        return [decode_result(one.value or b"") for one in self.publisher.sent("results.news")]
-
 
 @asynccontextmanager
 async def opened(
@@ -84,15 +63,10 @@ async def opened(
     revisions: Revisions = Revisions(),  # noqa: B008 - frozen
 ) -> AsyncIterator[Rig]:
     """Start a lane that knows what batches cost, and end its device thread."""
-    rig = Rig(cache, revisions)
-    await rig.lane.scheduler.start()
-    for _ in range(3):
-        await rig.run("What a batch costs is learned from a few")
-    try:
+    async with Rig(cache, revisions).started() as rig:
+        for _ in range(3):
+            await rig.run("What a batch costs is learned from a few")
         yield rig
-    finally:
-        rig.lane.withdraw_all()
-        await rig.lane.scheduler.close()
 
 
 def count(name: str, outcome: str) -> float:

@@ -53,7 +53,7 @@ async def test_predictions_and_costs_are_shown() -> None:
     async with opened() as rig:
         for number in range(3):
             rig.admit(headline(str(number), "one two three four five six"))
-            await rig.ended()
+            await rig.drained()
         rig.lane.gauge_costs()
     gained = {name: value(name, OF_TOPIC) - known for name, known in before.items()}
     assert gained["batch_seconds_sum"] == pytest.approx(0.030)
@@ -103,7 +103,7 @@ async def test_an_answer_acknowledged_after_its_deadline_is_counted() -> None:
     before = REGISTRY.get_sample_value(name, labels) or 0.0
     async with opened() as rig:
         rig.admit(headline("a"))
-        await rig.ended()
+        await rig.drained()
         (parcel,) = rig.publisher.parcels
         parcel.make()
         rig.clock.advance(0.2)

@@ -7,60 +7,27 @@ from typing import Any
 
 import orjson
 import pytest
-from aiokafka import TopicPartition
 from prometheus_client import REGISTRY
 
 from inference.settings import SchedulerSettings
 from inference.work import OverloadPolicy
 from schemas.events import Modality
-from schemas.kafka import decode_result
-from schemas.limits import DEFAULT_LIMITS
 from schemas.results import Classification, Verdict
-from streams.lane import Lane
-from streams.offsets import Ledger
 from streams.sources import Cameras, Keep, Sources, Transcripts
-from streams.topics import event_topic, result_topic
-from tests.fakes.clock import ManualClock
-from tests.fakes.consumer import record
-from tests.fakes.engine import FakeEngine
-from tests.fakes.publisher import KeepingPublisher
+from streams.topics import event_topic
+from tests.fakes.lane import LaneRig
 from tests.fakes.routes import route_of
 from tests.unit.streams.pictures import picture
 
 
-class Rig:
-    """A lane over fakes that owns one partition of its topic."""
+class Rig(LaneRig):
+    """A lane that runs one event at a time, however late."""
 
     def __init__(self, modality: Modality, sources: Sources) -> None:
-        self.engine = FakeEngine()
-        self.clock = ManualClock()
-        self.ledger = Ledger()
-        self.publisher = KeepingPublisher()
-        self.modality = modality
-        self.partition = TopicPartition(event_topic(modality), 0)
-        self.lane = Lane(
+        super().__init__(
             route_of(modality, budget_ms=5_000.0, on_overload=OverloadPolicy.LATE, sources=sources),
-            engine=self.engine,
-            clock=self.clock,
-            scheduler_settings=SchedulerSettings(max_batch_events=1),
-            limits=DEFAULT_LIMITS,
-            ledger=self.ledger,
-            publisher=self.publisher,  # type: ignore[arg-type]
+            settings=SchedulerSettings(max_batch_events=1),
         )
-        self.ledger.assign([self.partition])
-        self._next = 0
-
-    def admit(self, *values: bytes, **fields: Any) -> None:
-        """Begin and admit a record for each value."""
-        tracker = self.ledger.tracker(self.partition)
-        assert tracker
-        records = []
-        for value in values:
-            stamp = int(self.clock.wall() * 1e3)
-            records.append(record(self.partition, self._next, value, timestamp=stamp, **fields))
-            self.ledger.begin(tracker, self._next)
-            self._next += 1
-        self.lane.admit(records, tracker)
 
     async def occupy(self, *values: bytes) -> None:
         """Give the device what it cannot finish, and fill the slot before it."""
@@ -71,11 +38,10 @@ class Rig:
     async def ended(self) -> dict[str, Classification]:
         """Let all end; return the results by event, and complete their offsets."""
         self.engine.release()
-        assert await self.lane.scheduler.drain(10)
-        sent = self.publisher.sent(result_topic(self.modality))
-        results = [decode_result(one.value or b"") for one in sent]
+        await self.drained()
+        results = self.results()
         by_id = {one.event_id: one for one in results}
-        assert len(by_id) == len(results) == self._next
+        assert len(by_id) == len(results) == self.admitted
         self.publisher.acknowledge()
         assert self.ledger.in_flight == 0
         return by_id
@@ -84,13 +50,8 @@ class Rig:
 @asynccontextmanager
 async def opened(modality: Modality, **sources: Any) -> AsyncIterator[Rig]:
     """Start a lane, and end its device thread."""
-    rig = Rig(modality, Sources(**sources))
-    await rig.lane.scheduler.start()
-    try:
+    async with Rig(modality, Sources(**sources)).started() as rig:
         yield rig
-    finally:
-        rig.engine.release()
-        await rig.lane.scheduler.close()
 
 
 def segment(event_id: str, number: int | None, text: str = "hello", **fields: Any) -> bytes:
