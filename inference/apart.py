@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from inference.plan import Outlook, Plan
 from inference.work import OverloadPolicy
 
+GUARD = 3.0
+"""Works of high priority go first if they could not wait for so many batches of the others."""
 STEPS = 8
 """Moments at which is checked whether what is due can have been done."""
 
@@ -68,6 +70,79 @@ def plan_rigid(outlook: Outlook, levels: int) -> Plan | None:
     seconds = own.seconds + others.seconds
     rate = (own.tokens + others.tokens) / seconds if seconds > 0.0 else math.inf
     return own if rate > outlook.wide(0).rate else None
+
+
+def plan_guarded(outlook: Outlook, levels: int) -> Plan | None:
+    """Return the batch to run next where the highest priorities fit by themselves, at full effort.
+
+    Not all can be met even if the others give way, so these share what is left at the lowest
+    effort. The two take turns: batches of a few works of high priority at a time, between those of
+    the others, cost the device little.
+
+    Args:
+        outlook: Of a queue of which not all can be met, whoever gives way.
+        levels: How many efforts there are.
+
+    Returns:
+        ``None`` where not even the highest priority fits, or not all others can give way.
+    """
+    ladder = _ladder(outlook, levels)
+    guarded = _fitting(outlook)
+    if not ladder or not any(guarded) or all(guarded):
+        return None
+    others = [not guards for guards in guarded]
+    if any(
+        line.policy is not OverloadPolicy.DEGRADE
+        for line, gives in zip(outlook.lines, others, strict=True)
+        if gives
+    ):
+        return None  # a batch at the lowest effort would pass them over
+    own = outlook.tight(0, among=guarded)
+    rest = outlook.wide(ladder[-1], among=others)
+    if not own.entries or not rest.entries:
+        return own if own.entries else None
+    if outlook.slack_of(own) < GUARD * rest.seconds or _waits_longer(outlook, guarded):
+        return own
+    return rest
+
+
+def _fitting(outlook: Outlook) -> list[bool]:
+    """Return which lines fit at full effort by themselves: all of a priority, from the highest."""
+    fitting = [False] * len(outlook.lines)
+    for priority in sorted({line.priority for line in outlook.lines}, reverse=True):
+        more = [line.priority >= priority for line in outlook.lines]
+        plan = outlook.tight(0, among=more)
+        if not plan.entries or not _leaves_met_among(outlook, plan, more):
+            break
+        fitting = more
+    return fitting
+
+
+def _leaves_met_among(outlook: Outlook, plan: Plan, among: Sequence[bool]) -> bool:
+    """Say whether some lines are met behind a plan if they have half of the device."""
+    unit_s, batch_s = 2.0 * outlook.token_seconds(0), outlook.batch_seconds(0)
+
+    def waiting(key: float) -> float:
+        counted = outlook.tokens_before(0, key)
+        return sum(tokens for tokens, counts in zip(counted, among, strict=True) if counts)
+
+    total_s = (waiting(math.inf) - plan.tokens) * unit_s
+    margin_s = outlook.mean_tokens * unit_s
+    for step in range(STEPS):
+        passed_s = total_s * step / STEPS
+        key = outlook.latest_key(plan.seconds + passed_s + batch_s)
+        due = waiting(key) - outlook.taken_before(plan, key)
+        if due * unit_s - passed_s > margin_s:
+            return False
+    return True
+
+
+def _waits_longer(outlook: Outlook, guarded: Sequence[bool]) -> bool:
+    """Say whether the guarded lines were not served after the others."""
+    served = {True: -math.inf, False: -math.inf}
+    for line, guards in zip(outlook.lines, guarded, strict=True):
+        served[guards] = max(served[guards], line.served_at)
+    return served[True] <= served[False]
 
 
 def _ladder(outlook: Outlook, levels: int) -> list[int]:

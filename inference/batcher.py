@@ -6,7 +6,8 @@ every event a little too late, in tiny batches. So then, in this order:
 
 1. works that allow it get the highest effort at which all can be met; where it is enough that
    works of low priority give way, only those do (``inference.apart``);
-2. where no effort is low enough, works too tight for a batch of good throughput are passed over,
+2. where no effort is low enough, high priorities that fit by themselves keep full effort, if all
+   others may be degraded, and take turns with them; else works too tight for a batch of good throughput are passed over,
    the rest share the device by the weights of their priorities, and what cannot be met any more
    is shed as soon as that is certain.
 """
@@ -15,7 +16,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from inference.apart import plan_apart, plan_rigid
+from inference.apart import plan_apart, plan_guarded, plan_rigid
 from inference.cost import Coefficients, CostModel
 from inference.engine import EffortLevel
 from inference.explaining import Rule
@@ -216,9 +217,14 @@ class MicroBatcher:
             plan.by(Rule.APART)
         else:
             plan, meets_all = self._lower(outlook, full)
-            plan = (plan if meets_all else self._part(outlook, plan)).by(
-                Rule.LOWERED if meets_all else Rule.PARTED
-            )
+            if meets_all:
+                plan.by(Rule.LOWERED)
+            else:
+                several = len(outlook.lines) > 1
+                guarded = plan_guarded(outlook, len(self._efforts)) if several else None
+                plan = (guarded or self._part(outlook, plan)).by(
+                    Rule.APART if guarded else Rule.PARTED
+                )
         if not plan.level:
             return plan, None
         return plan, f"full effort for all would leave {lost:.0f} waiting tokens too late"

@@ -412,6 +412,10 @@ class Outlook:
         """Return the least key of a work that may end so many seconds after the start."""
         return self.start + self._reserve + seconds
 
+    def slack_of(self, plan: Plan) -> float:
+        """Return for how long a plan could wait and still be in time."""
+        return plan.due - self.start - plan.seconds
+
     def batch_seconds(self, level: int) -> float:
         """Return what a batch of good throughput takes, longer where the device is shared."""
         return self._seconds(level, self.enough_tokens(self.costs[level])) / self._share

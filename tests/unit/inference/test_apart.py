@@ -5,7 +5,7 @@ from statistics import fmean
 
 import pytest
 
-from inference.apart import plan_apart, plan_rigid
+from inference.apart import plan_apart, plan_guarded, plan_rigid
 from inference.cost import Coefficients
 from inference.plan import Outlook
 from inference.queue import DeadlineQueue
@@ -151,3 +151,63 @@ def test_a_few_works_at_full_effort_leave_the_rest_its_lower_effort() -> None:
     high, low = both(SHED, 1.8)
     assert fmean(one.on_time for one in high) > 0.99
     assert fmean(one.on_time for one in low) > 0.9
+
+
+def test_high_priorities_that_fit_are_guarded_from_a_flood() -> None:
+    """400 of low priority cannot be met at any effort; 5 of high priority take their turn."""
+    flood = some(400, 1, 0.1)
+    found = plan_guarded(outlook(*flood, *some(5, 8, 0.1)), 3)
+    assert found is not None
+    assert (found.level, priorities(found.entries)) == (0, {8})
+    assert len(found.entries) == 5
+
+
+def test_the_flood_has_its_turns_between() -> None:
+    """Once the high priority was served, and could wait for some batches more."""
+    of_high, of_low = some(10, 8, 0.1), some(400, 1, 0.1)
+    queue = DeadlineQueue(100_000, SETTINGS.priority_weights)
+    queue.reprice(CURVE.per_token_s)
+    entries = [queue.push(one, NOW) for one in (*of_high, *of_low)]
+    queue.take(entries[:5], NOW + 0.001)
+    found = plan_guarded(Outlook(queue, NOW + 0.001, LADDER, SETTINGS), 3)
+    assert found is not None
+    assert (found.level, priorities(found.entries)) == (2, {1})
+
+
+def test_a_high_priority_in_a_hurry_does_not_wait_for_the_flood() -> None:
+    """Though it was served last."""
+    queue = DeadlineQueue(100_000, SETTINGS.priority_weights)
+    queue.reprice(CURVE.per_token_s)
+    entries = [queue.push(one, NOW) for one in (*some(10, 8, 0.012), *some(400, 1, 0.1))]
+    queue.take(entries[:5], NOW + 0.001)
+    found = plan_guarded(Outlook(queue, NOW + 0.001, LADDER, SETTINGS), 3)
+    assert found is not None
+    assert (found.level, priorities(found.entries)) == (0, {8})
+
+
+@pytest.mark.parametrize(
+    "works",
+    [
+        [*some(400, 8, 0.1), *some(5, 1, 0.1)],
+        [*some(400, 1, 0.1, SHED), *some(5, 8, 0.1)],
+        some(400, 8, 0.1),
+    ],
+    ids=["the flood is the high priority", "the flood may not be degraded", "one priority"],
+)
+def test_nobody_is_guarded_where_that_is_no_help(works: list[Work]) -> None:
+    """The weights decide as before."""
+    assert plan_guarded(outlook(*works), 3) is None
+
+
+def test_a_high_priority_keeps_full_effort_while_a_low_one_floods() -> None:
+    """At five times what the device can do; the low one still has most of it."""
+    device = SimulatedDevice(Coefficients(0.0004, 0.000008, 0.00002))
+    low = arrivals(5.0 * device.capacity, 1.5, priorities=(1,))
+    high = arrivals(0.2 * device.capacity, 1.5, priorities=(8,), seed=2)
+    trace = device.simulate(sorted([*low, *high], key=lambda one: one.arrival))
+    parts: dict[int, list[Outcome]] = {1: [], 8: []}
+    for one in trace.outcomes:
+        parts[one.work.priority].append(one)
+    assert fmean(one.on_time for one in parts[8]) > 0.999
+    assert fmean(one.degraded for one in parts[8]) < 0.05
+    assert sum(one.on_time for one in parts[1]) > 1.5 * device.capacity * 1.5
