@@ -36,6 +36,7 @@ class _Model:
     """One lane's model, and what was seen of it since it was last told.
 
     Attributes:
+        name: The lane's topic.
         mean_tokens: Per event, of the batches so far; 0 before any.
         shed: Reasons with the numbers taken out, and how often.
         spans: The least and most of each number, by reason.
@@ -81,9 +82,9 @@ class ScheduleLog:
         self._alike = self._unlike = 0
         self._news = False
 
-    def watch(self, name: str, scheduler: Scheduler) -> None:
-        """Explain a scheduler's batches, under a name."""
-        self._models[scheduler.dispatch] = _Model(name, scheduler)
+    def watch(self, topic: str, scheduler: Scheduler) -> None:
+        """Explain a scheduler's batches, which are of one topic's events."""
+        self._models[scheduler.dispatch] = _Model(topic, scheduler)
 
     def decided(self, turn: Turn, now: float) -> None:  # noqa: ARG002 - the protocol's
         """Note what was decided; see ``inference.explaining.ScheduleObserver``."""
@@ -152,7 +153,7 @@ class ScheduleLog:
                 )
             else:
                 self._write(
-                    "batches_left_out", model=name, effort=effort, batches=sums.batches,
+                    "batches_left_out", topic=name, effort=effort, batches=sums.batches,
                     events=sums.events, took_of_predicted=ratio, why=rule.value,
                 )  # fmt: skip
 
@@ -162,8 +163,8 @@ class ScheduleLog:
             self._write(_sentence(model.name, batch, seconds))
             return
         self._write(
-            "batch", model=model.name, effort=batch.effort, events=batch.events,
-            tokens=batch.tokens, predicted_ms=_ms(batch.predicted_s),
+            "batch", topic=model.name, model=model.scheduler.engine.model.name, effort=batch.effort,
+            events=batch.events, tokens=batch.tokens, predicted_ms=_ms(batch.predicted_s),
             typical_ms=_ms(batch.expected_s), took_ms=_ms(seconds), slack_ms=_ms(batch.slack_s),
             left_events=batch.left_events, left_tokens=batch.left_tokens, why=batch.rule.value,
             why_this_model=batch.turn.value, why_this_effort=batch.reason,
@@ -181,14 +182,14 @@ class ScheduleLog:
             self._write(f"{model.name}: {total} shed: {told}")
         else:
             by_reason = [{"events": count, "reason": reason} for count, reason in reasons]
-            self._write("shed", model=model.name, events=total, reasons=by_reason)
+            self._write("shed", topic=model.name, events=total, reasons=by_reason)
 
     def _tell_costs(self, model: _Model, now: float) -> None:
         curves, classes = list(_curves(model)), list(_classes(model, now))
         cost = model.scheduler.cost
         if not self._readable:
             self._write(
-                "schedule", model=model.name, tail=round(cost.tail, 3), speed=round(cost.speed, 3),
+                "schedule", topic=model.name, model=model.scheduler.engine.model.name, tail=round(cost.tail, 3), speed=round(cost.speed, 3),
                 tokens_per_event=round(model.mean_tokens, 1), costs=curves, waiting=classes,
             )  # fmt: skip
             return

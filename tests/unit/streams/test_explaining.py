@@ -76,7 +76,7 @@ async def test_a_batch_is_told_with_its_cost_its_slack_and_its_reason() -> None:
     async with opened() as rig:
         await rig.run(rig.arriving(budget=1.0), rig.arriving(budget=2.0))
         (told,) = rig.fields("batch")
-        assert (told["model"], told["effort"]) == ("news", "full")
+        assert (told["topic"], told["model"], told["effort"]) == ("news", "fake", "full")
         assert (told["events"], told["tokens"], told["left_events"]) == (2, 20, 0)
         assert told["took_ms"] == 30.0
         assert 30.0 <= told["predicted_ms"] < 40.0
