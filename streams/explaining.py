@@ -189,7 +189,8 @@ class ScheduleLog:
         cost = model.scheduler.cost
         if not self._readable:
             self._write(
-                "schedule", topic=model.name, model=model.scheduler.engine.model.name, tail=round(cost.tail, 3), speed=round(cost.speed, 3),
+                "schedule", topic=model.name, model=model.scheduler.engine.model.name,
+                tail=round(cost.tail, 3), speed=round(cost.speed, 3),
                 tokens_per_event=round(model.mean_tokens, 1), costs=curves, waiting=classes,
             )  # fmt: skip
             return
