@@ -7,9 +7,9 @@ every event a little too late, in tiny batches. So then, in this order:
 1. works that allow it get the highest effort at which all can be met; where it is enough that
    works of low priority give way, only those do (``inference.apart``);
 2. where no effort is low enough, high priorities that fit by themselves keep full effort, if all
-   others may be degraded, and take turns with them; else works too tight for a batch of good throughput are passed over,
-   the rest share the device by the weights of their priorities, and what cannot be met any more
-   is shed as soon as that is certain.
+   others may be degraded, and take turns with them; else works too tight for a batch of good
+   throughput are passed over, and the rest share the device by the weights of their priorities;
+   what cannot be met any more is shed as soon as that is certain.
 """
 
 import math
