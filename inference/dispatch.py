@@ -19,7 +19,7 @@ from inference.queue import DeadlineQueue
 from inference.settings import SchedulerSettings
 from inference.shares import Quota, binding
 from inference.strategies import DYNAMIC_PRIORITY, make_strategy
-from inference.work import Subject, Work
+from inference.work import OverloadPolicy, Subject, Work
 
 CURIOUS_AFTER_S = 1.0
 """Seconds without an observed cost after which a hopeless work is run to learn from it."""
@@ -77,7 +77,7 @@ class Dispatch:
         self.flying = 0
         self._quotas = quotas
         self._strategy = make_strategy(settings.batch_strategy or strategy, settings, efforts)
-        self._full = efforts[0].name
+        self._full, self._lowest = efforts[0].name, efforts[-1].name
         self._hold = EffortHold(efforts, settings.effort_hold_ms / 1e3)
         self._observed_at = -math.inf
 
@@ -94,6 +94,29 @@ class Dispatch:
             if superseded is not None:
                 found.append(superseded)
         return found
+
+    def refusal(self, work: Work, now: float) -> str | None:
+        """Say why a work that has not been encoded could not be met any more; ``None`` if it may.
+
+        Certain as far as costs are: what waits in its own line and is due before it takes the
+        whole device longer than it has, at the lowest effort that it allows.
+        """
+        if work.on_overload is OverloadPolicy.LATE:
+            return None
+        effort = self._lowest if work.on_overload is OverloadPolicy.DEGRADE else self._full
+        line = self.queue.waiting_like(work)
+        tokens, events = 0, 0
+        if line is not None:
+            events = line.before(work.deadline)
+            tokens = round(events * line.mean_tokens)
+        needed_s = self.cost.coefficients(effort).seconds(tokens + 1, events + 1)
+        left_s = work.deadline - self.settings.publish_reserve_ms / 1e3 - now
+        if needed_s <= left_s:
+            return None
+        return (
+            f"would miss its deadline by {(needed_s - left_s) * 1e3:.1f} ms: it came with "
+            f"{max(0.0, left_s) * 1e3:.1f} ms left, and {events} events before it"
+        )
 
     def settle(self, subject: Subject, now: float) -> list[Superseded]:
         """Take out what waits for a subject that something newer has answered already."""

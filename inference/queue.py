@@ -242,6 +242,11 @@ class DeadlineQueue:
             parts.setdefault(self._line_of(entry.work), []).append(entry)
         return [(line, sorted(part)) for line, part in parts.items()]
 
+    def waiting_like(self, work: Work) -> Line | None:
+        """Return the line of a work's priority and policy, if anything waits in it."""
+        line = self._line_of(work)
+        return line if line.entries else None
+
     def _line_of(self, work: Work) -> Line:
         priority, policy = work.priority, work.on_overload
         for line in self._lines[priority]:

@@ -179,6 +179,10 @@ class Scheduler:
         self._deliver_superseded(self.dispatch.admit(works, self._clock.monotonic()))
         self._kick()
 
+    def refusal(self, work: Work) -> str | None:
+        """Say why it is no use to encode a work and offer it; ``None`` if it may be in time."""
+        return self.dispatch.refusal(work, self._clock.monotonic())
+
     def settle(self, subject: Subject) -> None:
         """Complete the work that waits for a subject, if any: something newer has answered it."""
         self._deliver_superseded(self.dispatch.settle(subject, self._clock.monotonic()))

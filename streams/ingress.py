@@ -1,7 +1,7 @@
 """From Kafka records to admitted work; what cannot be classified becomes a dead letter here."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from operator import attrgetter
 from typing import NamedTuple
@@ -25,6 +25,11 @@ from streams.verdicts import Admitted
 
 POISON = "poison"
 """Code of events that the model fails on."""
+BEHIND = 8
+"""Records of a partition at once by which a worker knows that it is behind."""
+LATE_SHARE = 0.5
+"""Share of its budget that an event must have spent on its way for a worker that is behind to look
+whether it is of use to read it."""
 NOTHING = Encoded(tokens=0, data=None)
 """What the model is given of an event whose answer is known."""
 
@@ -64,6 +69,7 @@ class Ingress:
         sources: How events of one session or camera are treated.
         tells_contents: Whether works carry what their content is known again by.
         lead_s: Says how long results take to reach subscribers once they are there.
+        refuse: Says why a work, of no tokens yet, cannot be in time any more; ``None`` if it may.
     """
 
     def __init__(
@@ -79,6 +85,7 @@ class Ingress:
         sources: Sources,
         tells_contents: bool = False,
         lead_s: Callable[[], float] = lambda: 0.0,
+        refuse: Callable[[Work], str | None] = lambda _: None,
     ) -> None:
         self._modality = modality
         self._engine = engine
@@ -90,6 +97,7 @@ class Ingress:
         self._sources = sources
         self._tells_contents = tells_contents
         self._lead_s = lead_s
+        self._refuse = refuse
         self._sessions = Sessions(sources.transcripts)
         self.frames = Frames(sources.cameras)
 
@@ -97,7 +105,8 @@ class Ingress:
         """Turn one partition's records into work; each becomes work or is rejected.
 
         Images that show what their camera's last one did are not encoded: they are works of no
-        tokens, whose handle has the answer.
+        tokens, whose handle has the answer. Nor are events encoded by a worker that is behind if
+        they come too late to be in time: that would make what comes behind them late as well.
         """
         now_ms = self._clock.wall() * 1e3
         decoded: list[_Decoded] = []
@@ -113,16 +122,38 @@ class Ingress:
                 )
             else:
                 decoded.append(self._look(record, inbound, now_ms))
-        unknown = [one for one in decoded if one.seen.previous is None]
+        unread, unknown = [], []
+        for one in decoded:
+            work = self._without_reading(one, tracker, behind=len(records) >= BEHIND)
+            if work is None:
+                unknown.append(one)
+            else:
+                unread.append(work)
         works = [
             self._work(one, encoded, tracker) for one, encoded in self._encode(unknown, tracker)
         ]
-        if len(unknown) == len(decoded):
+        if not unread:
             return works
-        works += [
-            self._work(one, NOTHING, tracker) for one in decoded if one.seen.previous is not None
-        ]
-        return sorted(works, key=attrgetter("handle.record.offset"))
+        return sorted([*works, *unread], key=attrgetter("handle.record.offset"))
+
+    def _without_reading(
+        self, decoded: _Decoded, tracker: OffsetTracker, *, behind: bool
+    ) -> Work | None:
+        """Return the work of an event that needs no encoding: its answer is known, or too late."""
+        if decoded.seen.previous is not None:
+            return self._work(decoded, NOTHING, tracker)
+        spent_ms = self._clock.wall() * 1e3 - decoded.timestamp_ms
+        budget_ms = decoded.inbound.budget_ms
+        allowed_ms = LATE_SHARE * (self._budget_ms if budget_ms is None else budget_ms)
+        if not behind or spent_ms < allowed_ms:
+            return None
+        work = self._work(decoded, NOTHING, tracker)
+        if work.subject is not None:
+            return None  # what it supersedes, or is superseded by, the queue knows
+        reason = self._refuse(work)
+        if reason is None:
+            return None
+        return replace(work, handle=replace(work.handle, refused=reason))
 
     def forget(self) -> None:
         """Forget what was said and shown before: it may have gone on elsewhere."""

@@ -39,6 +39,8 @@ class KnownAnswers:
     def find(self, work: Work) -> Completion | None:
         """Return the answer to an event that needs no model, if it is known."""
         admitted: Admitted = work.handle
+        if admitted.refused is not None:
+            return Completion(work, reason=admitted.refused)
         if admitted.seen.previous is not None:
             previous, origin = admitted.seen.previous, AnsweredFrom.PREVIOUS_FRAME
             return Completion(work, previous, self._full, answered_from=origin)

@@ -82,6 +82,7 @@ class Lane:
             tells_contents=cache.enabled,
             # After a stall the way is long for a moment; no reason to give everything up.
             lead_s=lambda: min(max(0.0, publisher.lead_s - reserve_s), most_lead_s),
+            refuse=self._refuse,
         )
         full = engine.efforts[0]
         self._known = KnownAnswers(cache, self._ingress.frames, full, route, clock)
@@ -133,6 +134,10 @@ class Lane:
     def _unsent(self) -> int:
         publisher = self._publisher
         return publisher.waiting(self._results) + publisher.waiting(self._dead_letters)
+
+    def _refuse(self, work: Work) -> str | None:
+        """Say why an event is not to be read: it cannot be in time, and nothing else is wanted."""
+        return None if self._reviser is not None else self.scheduler.refusal(work)
 
     def withdraw_all(self) -> None:
         """Forget what is queued; what is running ends without effect on closed trackers."""

@@ -28,6 +28,7 @@ class Admitted:
         seen: What is known of an image by those that its camera sent before.
         content: Equal for events that the model reads the same of; ``None`` where nobody asks.
         revises: The verdict of the first answer, where this is to be the second.
+        refused: Why it was not even encoded: it came too late to be in time.
     """
 
     inbound: Inbound
@@ -38,6 +39,7 @@ class Admitted:
     seen: Seen = UNSEEN
     content: bytes | None = None
     revises: Verdict | None = None
+    refused: str | None = None
 
 
 def to_classification(

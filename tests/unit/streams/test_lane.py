@@ -1,7 +1,7 @@
 """Every record admitted ends as exactly one parcel: a result or a dead letter."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -9,10 +9,12 @@ import orjson
 import pytest
 from aiokafka import TopicPartition
 
+from inference.engine import Encoded
 from inference.settings import SchedulerSettings
 from inference.work import OverloadPolicy
+from schemas.events import Event
 from schemas.kafka import Outbound
-from schemas.results import Verdict
+from schemas.results import Classification, Verdict
 from streams.lane import MOST_UNSENT
 from tests.fakes.engine import FakeEngine
 from tests.fakes.lane import LaneRig
@@ -226,3 +228,59 @@ async def test_a_lane_is_full_by_tokens_and_has_room_at_half() -> None:
 async def held(rig: Rig) -> None:
     """Let the scheduler hand a batch to the device, and wait until it is there."""
     assert await asyncio.to_thread(rig.engine.wait_until_held)
+
+
+class CountingEngine(FakeEngine):
+    """Counts what it encodes.
+
+    Attributes:
+        read: Events so far.
+    """
+
+    def __init__(self, **fields: Any) -> None:
+        super().__init__(**fields)
+        self.read = 0
+
+    def encode(self, events: Sequence[Event]) -> list[Encoded]:
+        """Encode, and count."""
+        self.read += len(events)
+        return super().encode(events)
+
+
+async def admit_old(rig: Rig, number: int, age_ms: int = 200) -> list[Classification]:
+    """Admit so many headlines that entered Kafka so long ago; return their results."""
+    stamp = int(rig.clock.wall() * 1e3) - age_ms
+    rig.admit(*(headline(str(one)) for one in range(number)), timestamp=stamp)
+    await rig.drained()
+    return rig.results()
+
+
+@pytest.mark.parametrize("policy", [OverloadPolicy.SHED, OverloadPolicy.DEGRADE])
+async def test_a_worker_that_is_behind_does_not_read_what_is_over(policy: OverloadPolicy) -> None:
+    """Each is answered all the same, as shed, with how late it came."""
+    engine = CountingEngine()
+    async with opened(policy, engine) as rig:
+        results = await admit_old(rig, 20)
+        assert {one.verdict for one in results} == {Verdict.SHED}
+        assert len(results) == 20
+        assert engine.read == 0
+        assert "it came with 0.0 ms left" in (results[0].reason or "")
+        rig.publisher.acknowledge()
+        assert rig.ledger.in_flight == 0
+
+
+@pytest.mark.parametrize(
+    ("policy", "number", "age_ms"),
+    [
+        (OverloadPolicy.LATE, 20, 200),
+        (OverloadPolicy.SHED, 3, 200),
+        (OverloadPolicy.SHED, 20, 20),
+    ],
+    ids=["late ones are run", "a few may be known", "in time"],
+)
+async def test_else_everything_is_read(policy: OverloadPolicy, number: int, age_ms: int) -> None:
+    """For what is known of it, or because it can be answered."""
+    engine = CountingEngine()
+    async with opened(policy, engine) as rig:
+        assert len(await admit_old(rig, number, age_ms)) == number
+        assert engine.read == number
