@@ -19,6 +19,9 @@ MEMORY = 0.98
 """Weight that an observation keeps per later one: about the last 50 batches speak."""
 RIDGE = 1e-6
 """Decides between tokens and events where all events seen were equally long."""
+SOLVE_EVERY, SETTLED = 4, 16
+"""Once so many batches of an effort were seen, its curve is fitted anew after every few: what one
+batch adds then moves it little, and fitting costs as much as deciding."""
 CLIP = math.log(2.0)
 """A batch counts in the fit as at most twice, at least half, as long as expected."""
 SPEED_CLIP = 0.1
@@ -132,11 +135,9 @@ class LearnedCost:
 
     def state(self) -> dict[str, Any]:
         """Return all that was learned, as plain values that :meth:`recall` takes."""
-        return {
-            "log_speed": self._log_speed,
-            "log_tail": self._log_tail,
-            "efforts": {effort: fit.state() for effort, fit in self._fits.items()},
-        }
+        efforts = {effort: fit.state() for effort, fit in self._fits.items()}
+        self._scaled.clear()
+        return {"log_speed": self._log_speed, "log_tail": self._log_tail, "efforts": efforts}
 
     def recall(self, state: Mapping[str, Any]) -> None:
         """Go on from what was learned before, by this process or another.
@@ -210,18 +211,25 @@ class _Fit:
         self.curve = Coefficients()
         self._anchor = _Normal()
         self._recent = _Normal()
+        self._learned = 0
 
     @classmethod
     def of(cls, state: Mapping[str, Any]) -> "_Fit":
         """Restore what :meth:`state` returned."""
         fit = cls()
         fit._anchor, fit._recent = _Normal.of(state["anchor"]), _Normal.of(state["recent"])
+        fit._learned = max(0, int(state.get("learned", 0)))
         fit.solve()
         return fit
 
-    def state(self) -> dict[str, list[float]]:
-        """Return what the curve is fitted to."""
-        return {"anchor": self._anchor.state(), "recent": self._recent.state()}
+    def state(self) -> dict[str, Any]:
+        """Return what the curve is fitted to, with which it is brought into line."""
+        self.solve()
+        return {
+            "anchor": self._anchor.state(),
+            "recent": self._recent.state(),
+            "learned": self._learned,
+        }
 
     def anchor(self, tokens: int, events: int, seconds: float) -> None:
         """Add what is never forgotten."""
@@ -231,7 +239,9 @@ class _Fit:
         """Add a batch that took ``ratio`` times what was typical, forget the past a little."""
         self._recent.fade(MEMORY)
         self._recent.add(tokens, events, typical_s, ratio)
-        self.solve()
+        self._learned += 1
+        if self._learned <= SETTLED or self._learned % SOLVE_EVERY == 0:
+            self.solve()
 
     def solve(self) -> None:
         """Fit the curve to what is remembered."""

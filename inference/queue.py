@@ -238,6 +238,9 @@ class DeadlineQueue:
 
     def _by_line(self, entries: Iterable[Entry]) -> list[tuple[Line, list[Entry]]]:
         parts: dict[Line, list[Entry]] = {}
+        lines = self.lines
+        if len(lines) == 1:
+            return [(lines[0], sorted(entries))]
         for entry in entries:
             parts.setdefault(self._line_of(entry.work), []).append(entry)
         return [(line, sorted(part)) for line, part in parts.items()]
