@@ -5,7 +5,7 @@ model alone, and costs are learned per model. Of the batches that are proposed a
 
 1. the most urgent runs, as long as that leaves all others in time (earliest deadline first);
 2. else one that makes no other late;
-3. else the device is overloaded, and it is shared by weighted fair queueing: the tenant goes first
+3. else, and where a model cannot meet all of its own in full, the device is overloaded, and it is shared by weighted fair queueing: the tenant goes first
    that will have had the least of it for its weight once its batch has run; of its models likewise
    the one that will have had the least for its own weight and its works' priorities. So who floods
    misses deadlines of his own, not those of a tenant who asks for no more than his share, whatever
@@ -25,7 +25,7 @@ from dataclasses import dataclass
 
 from inference.batcher import Batch, Shed
 from inference.dispatch import Dispatch, Flight
-from inference.explaining import TurnRule
+from inference.explaining import Rule, TurnRule
 from inference.shares import Share, Tenant
 
 SLOTS = 2
@@ -245,8 +245,7 @@ class Turns:
             self._favoured = True
             return min(starving, key=lambda bid: bid.account.served_at).won(TurnRule.STARVING)
         by_urgency = sorted(bids, key=lambda bid: (bid.latest_start, _had_by_tenant(bid)))
-        # What is late already is not made so by others; it would have to stand back for ever.
-        if not any(bid.batch.late for bid in bids):
+        if not any(_is_pressed(bid.batch) for bid in bids):
             if _leaves_in_time(by_urgency[0], bids, start, MARGIN):
                 return by_urgency[0].won(TurnRule.URGENT)
             for bid in by_urgency[1:]:
@@ -267,6 +266,15 @@ class Turns:
             bid.account.virtual = _had(bid)
             bid.account.share.tenant.virtual = _had_by_tenant(bid)
         return flight
+
+
+def _is_pressed(batch: Batch) -> bool:
+    """Say whether a batch is of a queue that cannot meet all in full.
+
+    Urgency is no guide then: such a queue is always in a hurry, and who has time would be held up
+    until there is none. And what is late already would have to stand back for ever.
+    """
+    return batch.late or batch.degraded or batch.rule is Rule.PARTED
 
 
 def _latest_start(dispatch: Dispatch, batch: Batch, start: float) -> float:
