@@ -5,11 +5,12 @@ model alone, and costs are learned per model. Of the batches that are proposed a
 
 1. the most urgent runs, as long as that leaves all others in time (earliest deadline first);
 2. else one that makes no other late;
-3. else, and where a model cannot meet all of its own in full, the device is overloaded, and it is shared by weighted fair queueing: the tenant goes first
-   that will have had the least of it for its weight once its batch has run; of its models likewise
-   the one that will have had the least for its own weight and its works' priorities. So who floods
-   misses deadlines of his own, not those of a tenant who asks for no more than his share, whatever
-   priority he gives himself; and a short batch does not wait for everybody's long ones.
+3. else, and where a model cannot meet all of its own in full, the device is overloaded, and it is
+   shared by weighted fair queueing: the tenant goes first that will have had the least of it for
+   its weight once its batch has run; of its models likewise the one that will have had the least
+   for its own weight and its works' priorities. So who floods misses deadlines of his own, not
+   those of a tenant who asks for no more than his share, whatever priority he gives himself; and a
+   short batch does not wait for everybody's long ones.
 
    Source of 3: Demers, Keshav, Shenker, "Analysis and simulation of a fair queueing algorithm",
    SIGCOMM 1989.
