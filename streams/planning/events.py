@@ -77,7 +77,6 @@ class _Intake:
     def __init__(self, route: Route, engine: Engine) -> None:
         self._clock = SetClock()
         self._route = route
-        self._rejected = 0
         self._offsets = itertools.count()
         self._tracker = OffsetTracker()
         self._ingress = Ingress(

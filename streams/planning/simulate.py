@@ -18,8 +18,8 @@ PARTITIONS_PER_WORKER = 4
 """Where their number is not given: room to grow, and an even share for each."""
 RUN = 16
 """Events without a key go to one partition so long, as a producer's batches do."""
-GRACE_S = 1.0
-"""Rates are taken over the load's length, which is at least this."""
+LEAST_SPAN_S = 1.0
+"""Shares of time are taken over the load's length, which counts as this at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ class Planner:
         shares = _shared_out(events, workers, partitions)
         traces = [self._run(share, number) for number, share in enumerate(shares)]
         span_s = events[-1].at_s - events[0].at_s
-        length_s = max(GRACE_S, span_s)
+        length_s = max(LEAST_SPAN_S, span_s)
         idle_s = self._costs.loop.idle * length_s
         busy = [max(trace.device_s, trace.loop_s) / length_s for trace in traces]
         answers = [answer for trace in traces for answer in trace.answers]
