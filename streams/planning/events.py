@@ -17,6 +17,7 @@ from streams.ingress import Ingress, Rejected
 from streams.offsets import OffsetTracker
 from streams.planning.clock import SetClock
 from streams.replay.mapping import Mapper
+from streams.replay.pacing import OriginalPace
 from streams.replay.source import LineSource
 from streams.routes import Route
 from streams.warm_up import warm_up_events
@@ -121,7 +122,7 @@ async def read_log(
         ConfigurationError: The log cannot be read, has no event, or spans no time.
     """
     log, intake = EventLog(), _Intake(route, engine)
-    first_ms, last_ms = None, EPOCH_MS
+    pace, moment_ms = OriginalPace(speed=1.0), EPOCH_MS
     async for number, line in source.lines():
         if limit is not None and len(log.events) >= limit:
             break
@@ -132,15 +133,12 @@ async def read_log(
         if prepared is None:
             log.unreadable += 1
             continue
-        # As a replay does it: what is older than the one before, or has no time, goes with it.
-        last_ms = prepared.time_ms if first_ms is None and prepared.time_ms else last_ms
-        last_ms = max(last_ms, prepared.time_ms or last_ms)
-        first_ms = last_ms if first_ms is None else first_ms
-        work = intake.take(prepared.outbound, last_ms)
+        at_s = pace.due_s(prepared.time_ms)
+        moment_ms = moment_ms if prepared.time_ms is None else prepared.time_ms
+        work = intake.take(prepared.outbound, moment_ms)
         if work is None:
             log.rejected += 1
             continue
-        at_s = (last_ms - first_ms) / 1e3
         log.events.append(PlannedEvent(at_s, prepared.outbound.key, prepared.outbound, work))
         if len(log.events) % 256 == 0:
             await asyncio.sleep(0)

@@ -80,6 +80,16 @@ async def test_a_log_is_read_as_a_worker_would_take_it_in(tmp_path: Path) -> Non
     assert [one.at_s for one in log.at_speed(8.0)] == [0.0, 0.5]
 
 
+async def test_a_log_has_the_pace_of_its_replay(tmp_path: Path) -> None:
+    """What has no time, or an earlier one, goes with the event before; the first may have none."""
+    times = (None, 1_800_000_000_000, 1_800_000_002_000, 1_800_000_001_000, None)
+    lines = (
+        {"headline": "one"} if at is None else {"headline": "one", "ts_ms": at} for at in times
+    )
+    log = await read(tmp_path / "log.jsonl", *lines)
+    assert [one.at_s for one in log.events] == [0.0, 0.0, 2.0, 2.0, 2.0]
+
+
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
