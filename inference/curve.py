@@ -5,7 +5,7 @@ import math
 import random
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from inference.clock import Clock
@@ -59,14 +59,14 @@ class Curve:
 
     def save(self, path: Path) -> None:
         """Write it as JSON."""
-        path.write_text(json.dumps({"noise": self.noise, "efforts": self.efforts}, indent=1) + "\n")
+        path.write_text(json.dumps(asdict(self), indent=1) + "\n")
 
     @classmethod
     def read(cls, path: Path) -> "Curve":
         """Read what :meth:`save` wrote."""
         found = json.loads(path.read_text(encoding="utf-8"))
         efforts = {name: Coefficients(*values) for name, values in found["efforts"].items()}
-        return cls(efforts, found["noise"])
+        return cls(efforts, found["noise"], found.get("wait_s", 0.0))
 
 
 def measured(engine: Engine, cost: LearnedCost, encoded: Sequence[Encoded], clock: Clock) -> Curve:

@@ -11,6 +11,7 @@ from aiokafka import TopicPartition
 
 from inference.capacity import LoopCost
 from inference.clock import SystemClock
+from inference.cost import Coefficients
 from inference.curve import Curve, measured
 from inference.dispatch import Flight
 from inference.engine import EffortLevel, Engine
@@ -128,8 +129,7 @@ async def measure(
         full = next(iter(curve.efforts.values()))
         rate = 64 / full.seconds(64 * probe.mean_tokens, 64)
         rare, often = [await probe.run(load * rate) for load in LOADS]
-        # Once more: what it has learned meanwhile is how long batches take under load.
-        curve = replace(await probe.curve(), efforts=probe.learned(curve))
+        curve = replace(curve, efforts=probe.under_load(curve))
     finally:
         await probe.close()
     event_s = KAFKA * (rare.loop_s + often.loop_s) / (rare.rounds + often.rounds)
@@ -204,14 +204,12 @@ class _Probe:
         )
         return found[0]
 
-    def learned(self, before: Curve) -> dict[str, Any]:
+    def under_load(self, alone: Curve) -> dict[str, Coefficients]:
         """Return the curves of all efforts, slower by as much as full effort was under load."""
-        seconds = sum(one.seconds for one in self._batches)
-        full = next(iter(before.efforts.values()))
-        alone = sum(full.seconds(one.tokens, one.events) for one in self._batches)
-        return {
-            name: curve.scaled(max(1.0, seconds / alone)) for name, curve in before.efforts.items()
-        }
+        full = next(iter(alone.efforts.values()))
+        alone_s = sum(full.seconds(one.tokens, one.events) for one in self._batches)
+        slower = max(1.0, sum(one.seconds for one in self._batches) / alone_s)
+        return {name: curve.scaled(slower) for name, curve in alone.efforts.items()}
 
     async def run(self, rate: float) -> _Spent:
         """Send events at random times for some seconds, whatever becomes of those before."""

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from statistics import fmean
 
 import pytest
 
 from inference.capacity import Answer, LoopCost, Memory, SimulatedWorker, WorkerTrace
 from inference.cost import Coefficients
+from inference.curve import Curve
 from inference.settings import SchedulerSettings
 from inference.simulation import Simulation
 from inference.work import OverloadPolicy, Subject, Work
@@ -110,3 +112,10 @@ def test_the_same_seed_gives_the_same_plan() -> None:
         one.published - one.work.arrival for one in second.answers
     ]
     assert first.device_s != other.device_s
+
+
+def test_a_curve_that_is_written_down_keeps_its_waiting(tmp_path: Path) -> None:
+    """A simulation of it is the same again."""
+    curve = Curve({"full": Coefficients(0.002, 0.00001, 0.0)}, noise=0.1, wait_s=0.001)
+    curve.save(tmp_path / "curve.json")
+    assert Curve.read(tmp_path / "curve.json") == curve
