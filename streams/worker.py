@@ -86,6 +86,7 @@ class Worker:
                     remembered=states.load(lane.engine),
                 )
                 stack.push_async_callback(lane.scheduler.close)
+            for lane in _one_per_engine(lanes):
                 # Before it closes, for which it waits; and now, in case there is no orderly end.
                 stack.callback(_keep_costs, states, lane)
                 _keep_costs(states, lane)
@@ -273,7 +274,8 @@ async def _watch_costs(
         await asyncio.sleep(second_s)
         for lane in lanes.values():
             lane.gauge_costs()
-            if second % KEEP_COSTS_EVERY_S == 0:
+        if second % KEEP_COSTS_EVERY_S == 0:
+            for lane in _one_per_engine(lanes):
                 _keep_costs(states, lane)
 
 
@@ -284,6 +286,11 @@ def _part_of_queue(settings: SchedulerSettings, parts: int) -> SchedulerSettings
     """
     tokens = max(settings.max_queue_tokens // parts, settings.max_batch_tokens)
     return dataclasses.replace(settings, max_queue_tokens=min(tokens, settings.max_queue_tokens))
+
+
+def _one_per_engine(lanes: dict[str, Lane]) -> list[Lane]:
+    """Return a lane of each engine: topics of one model learn its costs together."""
+    return list({id(lane.engine): lane for lane in lanes.values()}.values())
 
 
 def _keep_costs(states: CostStates, lane: Lane) -> None:

@@ -12,7 +12,7 @@ from inference.engine import EffortLevel
 from inference.work import OverloadPolicy, Work
 from streams.cost_state import CostStates
 from streams.lane import MOST_LEAD
-from streams.worker import KEEP_COSTS_EVERY_S, _watch_costs
+from streams.worker import KEEP_COSTS_EVERY_S, _one_per_engine, _watch_costs
 from tests.fakes.engine import FakeEngine, encode_words
 from tests.unit.streams.test_lane import Rig, headline
 
@@ -109,3 +109,16 @@ async def test_an_answer_acknowledged_after_its_deadline_is_counted() -> None:
         rig.clock.advance(0.2)
         parcel.acknowledged()
         assert REGISTRY.get_sample_value(name, labels) == before + 1
+
+
+async def test_topics_of_one_model_keep_its_costs_once() -> None:
+    """They learn them together; each would write the same file."""
+    async with opened() as rig:
+        other = Rig(FakeEngine(cost=seconds), OverloadPolicy.LATE)
+        lanes = {"one": rig.lane, "two": rig.lane, "other": other.lane}
+        assert {id(lane.engine) for lane in _one_per_engine(lanes)} == {
+            id(rig.lane.engine),
+            id(other.lane.engine),
+        }
+        assert len(_one_per_engine(lanes)) == 2
+        await other.lane.scheduler.close()
