@@ -8,7 +8,7 @@ their own, those with the least slack first.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from inference.plan import Outlook, Plan
 from inference.work import OverloadPolicy
@@ -120,21 +120,13 @@ def _fitting(outlook: Outlook) -> list[bool]:
 
 def _leaves_met_among(outlook: Outlook, plan: Plan, among: Sequence[bool]) -> bool:
     """Say whether some lines are met behind a plan if they have half of the device."""
-    unit_s, batch_s = 2.0 * outlook.token_seconds(0), outlook.batch_seconds(0)
+    unit_s = 2.0 * outlook.token_seconds(0)
 
-    def waiting(key: float) -> float:
+    def waiting_s(key: float) -> float:
         counted = outlook.tokens_before(0, key)
-        return sum(tokens for tokens, counts in zip(counted, among, strict=True) if counts)
+        return unit_s * sum(tokens for tokens, counts in zip(counted, among, strict=True) if counts)
 
-    total_s = (waiting(math.inf) - plan.tokens) * unit_s
-    margin_s = outlook.mean_tokens * unit_s
-    for step in range(STEPS):
-        passed_s = total_s * step / STEPS
-        key = outlook.latest_key(plan.seconds + passed_s + batch_s)
-        due = waiting(key) - outlook.taken_before(plan, key)
-        if due * unit_s - passed_s > margin_s:
-            return False
-    return True
+    return _leaves_met(outlook, plan, waiting_s, unit_s, unit_s, outlook.batch_seconds(0))
 
 
 def _waits_longer(outlook: Outlook, guarded: Sequence[bool]) -> bool:
@@ -188,11 +180,7 @@ def _meeting(outlook: Outlook, way: Sequence[bool], level: int) -> Plan | None:
 
 
 def _leaves_all_met(outlook: Outlook, plan: Plan, efforts: Sequence[int]) -> bool:
-    """Say whether what waits behind a plan can be met, each line at its effort.
-
-    Until any moment, no more may have been due than the device can have done; and what is due
-    within the batch that follows must have been done before it.
-    """
+    """Say whether what waits behind a plan can be met, each line at its effort."""
     unit_s = {effort: outlook.token_seconds(effort) for effort in set(efforts)}
     batch_s = max(outlook.batch_seconds(effort) for effort in unit_s)
 
@@ -202,12 +190,37 @@ def _leaves_all_met(outlook: Outlook, plan: Plan, efforts: Sequence[int]) -> boo
             waiting[effort][number] * unit_s[effort] for number, effort in enumerate(efforts)
         )
 
-    total_s = waiting_s(math.inf) - plan.tokens * unit_s[plan.level]
-    margin_s = outlook.mean_tokens * max(unit_s.values())
+    taken_s, longest_s = unit_s[plan.level], max(unit_s.values())
+    return _leaves_met(outlook, plan, waiting_s, taken_s, longest_s, batch_s)
+
+
+def _leaves_met(  # noqa: PLR0917 - the work that waits, in its units of time
+    outlook: Outlook,
+    plan: Plan,
+    waiting_s: Callable[[float], float],
+    taken_s: float,
+    longest_s: float,
+    batch_s: float,
+) -> bool:
+    """Say whether what waits behind a plan can be met.
+
+    Until any moment, no more may have been due than the device can have done; and what is due
+    within the batch that follows must have been done before it.
+
+    Args:
+        outlook: Of the queue.
+        plan: What runs first.
+        waiting_s: Device seconds of what waits and has a smaller key.
+        taken_s: Device seconds of a token of the plan; ``longest_s`` of any that waits.
+        longest_s: See above.
+        batch_s: Length of the batch that follows.
+    """
+    total_s = waiting_s(math.inf) - plan.tokens * taken_s
+    margin_s = outlook.mean_tokens * longest_s
     for step in range(STEPS):
         passed_s = total_s * step / STEPS
         key = outlook.latest_key(plan.seconds + passed_s + batch_s)
-        done_s = outlook.taken_before(plan, key) * unit_s[plan.level]
+        done_s = outlook.taken_before(plan, key) * taken_s
         if waiting_s(key) - done_s - passed_s > margin_s:
             return False
     return True
