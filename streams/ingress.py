@@ -142,10 +142,11 @@ class Ingress:
         """Return the work of an event that needs no encoding: its answer is known, or too late."""
         if decoded.seen.previous is not None:
             return self._work(decoded, NOTHING, tracker)
+        if not behind:
+            return None
         spent_ms = self._clock.wall() * 1e3 - decoded.timestamp_ms
         budget_ms = decoded.inbound.budget_ms
-        allowed_ms = LATE_SHARE * (self._budget_ms if budget_ms is None else budget_ms)
-        if not behind or spent_ms < allowed_ms:
+        if spent_ms < LATE_SHARE * (self._budget_ms if budget_ms is None else budget_ms):
             return None
         work = self._work(decoded, NOTHING, tracker)
         if work.subject is not None:

@@ -122,8 +122,8 @@ async def _describe(
 
 def _names(modalities: tuple[str, ...], config: Path | None) -> list[str]:
     chosen = [Modality(name) for name in modalities] or list(Modality)
-    settings = load_settings(config=config)
-    if settings.topics:
+    settings = load_settings(config=config) if config is not None else None
+    if settings is not None and settings.topics:
         routes = [one for one in routes_of(settings) if one.modality in chosen]
         return list(dict.fromkeys(name for route in routes for name in route.topics))
     return [name for modality in chosen for name in topics_of(modality)]
