@@ -85,18 +85,30 @@ def line_chart(
     key = 0
     for number, line in enumerate(lines):
         colour = line.colour or COLOURS[number % len(COLOURS)]
-        points = [place(*point) for point in line.points]
-        if line.joined:
-            parts.append(_path(points, colour, line.dash, width=2 if line.marked else 1))
+        parts += _drawn(line, [place(*point) for point in line.points], colour)
         if line.marked:
-            parts += [
-                f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="{colour}"/>' for x, y in points
-            ]
-            y = TOP + 14 * key
-            parts.append(_path([(LEFT + 10, y), (LEFT + 34, y)], colour, line.dash, width=2))
-            parts.append(_text(LEFT + 40, y + 4, line.name, "start"))
+            parts += _in_key(line, key, colour)
             key += 1
     return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def _drawn(line: Line, points: Sequence[Point], colour: str) -> list[str]:
+    """Draw a line at its places on the sheet."""
+    parts = []
+    if line.joined:
+        parts.append(_path(points, colour, line.dash, width=2 if line.marked else 1))
+    if line.marked:
+        parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="{colour}"/>' for x, y in points]
+    return parts
+
+
+def _in_key(line: Line, number: int, colour: str) -> list[str]:
+    """Name a line in the key, which has a row for each."""
+    y = TOP + 14 * number
+    return [
+        _path([(LEFT + 10, y), (LEFT + 34, y)], colour, line.dash, width=2),
+        _text(LEFT + 40, y + 4, line.name, "start"),
+    ]
 
 
 def _path(points: Sequence[Point], colour: str, dash: str = "", width: int = 1) -> str:
