@@ -18,7 +18,7 @@ from pathlib import Path
 
 import msgspec
 from overload_loads import Arrival, arrivals
-from overload_runs import LEAD_S, LiveRuns, Policy, capacity, settle_memory, work_of
+from overload_runs import LEAD_S, LiveRuns, Policy, capacity, send, settle_memory, work_of
 from overload_texts import Texts, read_texts
 from report import facts
 from rich.console import Console
@@ -38,7 +38,6 @@ QUIET_LOAD, QUIET_BUDGET_S = 0.1, 0.06
 FLOOD_LOAD, BUDGET_S = 3.0, 0.15
 TOPICS = (1, 4, 16, 64)
 TOPICS_LOAD = 0.5
-POLL_S = 0.001
 GRACE_S = 0.5
 SWITCH_INTERVAL_S = 0.0005
 """The interpreter changes hands as often as in a worker."""
@@ -89,22 +88,18 @@ class Queues:
 
     async def run(self, loads: Sequence[Sequence[Work]]) -> float:
         """Offer each queue its works as they become due; return the processor time spent."""
-        due = sorted(
-            ((work.arrival, number, work) for number, works in enumerate(loads) for work in works),
-            key=lambda one: one[0],
-        )
-        spent, at = time.process_time(), 0
-        while at < len(due):
-            now, upto = self._clock.monotonic(), at
+        whose = {id(work): number for number, works in enumerate(loads) for work in works}
+
+        def offer(works: Sequence[Work]) -> None:
             parts: dict[int, list[Work]] = {}
-            while upto < len(due) and due[upto][0] <= now:
-                parts.setdefault(due[upto][1], []).append(due[upto][2])
-                upto += 1
-            for number, works in parts.items():
-                self._schedulers[number].offer(works)
-            at = upto
-            if at < len(due):
-                await asyncio.sleep(max(POLL_S, due[at][0] - now))
+            for work in works:
+                parts.setdefault(whose[id(work)], []).append(work)
+            for number, part in parts.items():
+                self._schedulers[number].offer(part)
+
+        spent = time.process_time()
+        due = sorted((work for works in loads for work in works), key=lambda work: work.arrival)
+        await send(due, self._clock, offer)
         for each in self._schedulers:
             await each.drain(GRACE_S)
         return time.process_time() - spent
