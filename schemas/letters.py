@@ -29,6 +29,7 @@ _FIELDS = (
     "content_type",
     "failed_at",
     "attempts",
+    "stack_digest",
 )
 
 

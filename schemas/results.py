@@ -120,7 +120,8 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     """An event that cannot be classified at all; the original bytes travel beside it."""
 
     error: str
-    """Which kind of failure: ``undecodable``, ``invalid``, ``oversized`` or ``poison``."""
+    """Which kind of failure: ``undecodable``, ``invalid``, ``oversized``, ``poison`` or
+    ``crashed``."""
     message: str
     """Names the field, the value and the remedy."""
     field: str | None = None
@@ -137,3 +138,6 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     """When it failed."""
     attempts: int = 1
     """How often it has failed, redrives included."""
+    stack_digest: str | None = None
+    """Equal where the same exception came from the same calls, whatever the event; of ``poison``
+    and ``crashed`` alone."""

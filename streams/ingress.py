@@ -21,6 +21,7 @@ from streams.frames import Frames, Seen
 from streams.offsets import OffsetTracker
 from streams.sessions import Context, Sessions, encode_in_context
 from streams.sources import Sources
+from streams.stack_digest import stack_digest
 from streams.verdicts import Admitted
 
 POISON = "poison"
@@ -180,6 +181,7 @@ class Ingress:
             modality=self._modality,
             content_type=_content_type(record),
             failed_at=datetime.fromtimestamp(self._clock.wall(), UTC),
+            stack_digest=stack_digest(error) if code == POISON else None,
         )
         return Rejected(letter, record, tracker)
 

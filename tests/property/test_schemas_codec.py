@@ -144,7 +144,7 @@ def test_any_event_arrives_as_it_was_sent(
 @given(
     letter=st.builds(
         DeadLetter,
-        error=st.sampled_from(["undecodable", "invalid", "oversized", "poison"]),
+        error=st.sampled_from(["undecodable", "invalid", "oversized", "poison", "crashed"]),
         message=texts,
         field=_optional(texts),
         event_id=_optional(ids),
@@ -153,6 +153,7 @@ def test_any_event_arrives_as_it_was_sent(
         content_type=_optional(texts),
         failed_at=moments.map(lambda moment: moment.astimezone(UTC)),
         attempts=st.integers(1, 1_000),
+        stack_digest=_optional(st.text("0123456789abcdef", min_size=12, max_size=12)),
     ),
     key=_optional(st.binary()),
     value=_optional(st.binary()),

@@ -69,6 +69,7 @@ def test_a_letter_is_read_as_it_was_written():
         modality=Modality.CAMERA,
         failed_at=LETTER.failed_at,
         attempts=2,
+        stack_digest="3f2a91c07d5e",
     )
     for letter in (LETTER, bare):
         assert decode_dead_letter(_arrive(encode_dead_letter(letter, ORIGINAL))) == letter
