@@ -11,6 +11,7 @@ from schemas.errors import HeadraceError
 COMMANDS = (
     "broker",
     "demo",
+    "dlq",
     "evaluate",
     "plan",
     "replay",

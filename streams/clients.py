@@ -60,13 +60,14 @@ async def open_admin(connection: Connection) -> AsyncIterator[AIOKafkaAdminClien
 
 @asynccontextmanager
 async def open_producer(
-    connection: Connection, *, max_request_size: int
+    connection: Connection, *, max_request_size: int, transactional_id: str | None = None
 ) -> AsyncIterator[AIOKafkaProducer]:
     """Connect a producer that neither loses nor doubles what the broker acknowledged.
 
     Args:
         connection: How to reach the broker.
         max_request_size: Largest record in bytes.
+        transactional_id: Lets it write in transactions, and fences an earlier one of the same id.
 
     Raises:
         BrokerError: No broker answers.
@@ -79,6 +80,7 @@ async def open_producer(
         acks="all",
         linger_ms=0,
         max_request_size=max_request_size,
+        transactional_id=transactional_id,
     )
     try:
         await _start(producer, connection)

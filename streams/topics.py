@@ -117,6 +117,7 @@ async def ensure_topics(
     partitions: int = DEFAULT_PARTITIONS,
     allow_create: bool = True,
     max_message_bytes: int | None = None,
+    configs: Mapping[str, str] | None = None,
 ) -> list[str]:
     """Create the topics that are missing; those that exist stay as they are.
 
@@ -127,6 +128,7 @@ async def ensure_topics(
         allow_create: Otherwise a missing topic is an error.
         max_message_bytes: Largest record batch of a topic that is created; ``None`` leaves the
             broker's default.
+        configs: Other settings of each topic that is created.
 
     Returns:
         The names that were created.
@@ -145,19 +147,21 @@ async def ensure_topics(
                 f"topics {', '.join(missing)}: do not exist, and creating topics is switched off; "
                 "create them with `headrace topics create`, or allow --create-topics"
             )
-        created = await _create(admin, missing, partitions, max_message_bytes)
+        wanted = dict(configs or {})
+        if max_message_bytes is not None:
+            wanted["max.message.bytes"] = str(max_message_bytes)
+        created = await _create(admin, missing, partitions, wanted)
         await until_led(admin, missing)
         return created
 
 
 async def _create(
-    admin: AIOKafkaAdminClient, names: list[str], partitions: int, max_message_bytes: int | None
+    admin: AIOKafkaAdminClient, names: list[str], partitions: int, configs: Mapping[str, str]
 ) -> list[str]:
     replication = min(MAX_REPLICATION, len((await admin.describe_cluster())["brokers"]))
-    configs = {} if max_message_bytes is None else {"max.message.bytes": str(max_message_bytes)}
     try:
         response = await admin.create_topics(
-            [NewTopic(name, partitions, replication, topic_configs=configs) for name in names]
+            [NewTopic(name, partitions, replication, topic_configs=dict(configs)) for name in names]
         )
     except (KafkaError, OSError, TimeoutError) as error:
         raise BrokerError(f"topics {', '.join(names)}: could not be created: {error!r}") from error

@@ -1,0 +1,1 @@
+"""What a dead letter topic holds: read, counted, shown, and sent in again."""
