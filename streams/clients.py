@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from schemas.errors import BrokerError, ConfigurationError
 from streams.connection import Connection
+from streams.refusals import refusal
 
 STOP_S = 5.0
 """How long closing a client may take; a broker that answers needs milliseconds."""
@@ -37,8 +38,7 @@ async def stop_client(client: Any, timeout_s: float = STOP_S) -> bool:
     stopping.cancel()
     await asyncio.gather(stopping, return_exceptions=True)
     # It did not come as far as its connections.
-    connections = client.client if isinstance(client, AIOKafkaProducer) else client._client  # noqa: SLF001
-    await connections.close()
+    await _connections(client).close()
     return bool(done)
 
 
@@ -48,7 +48,7 @@ async def open_admin(connection: Connection) -> AsyncIterator[AIOKafkaAdminClien
 
     Raises:
         BrokerError: No broker answers.
-        ConfigurationError: The address is not one.
+        ConfigurationError: The address is not one, or brokers refuse this client.
     """
     admin = _made(AIOKafkaAdminClient, connection)
     try:
@@ -122,15 +122,28 @@ def _made(client: Any, connection: Connection, **options: Any) -> Any:
 async def _start(client: Any, connection: Connection) -> None:
     try:
         await client.start()
+        await _let_in(client, connection)
     except ValueError as error:
         raise _no_address(connection, error) from error
     except (KafkaError, OSError, TimeoutError) as error:
+        if isinstance(error, KafkaConnectionError) and (why := await refusal(connection)):
+            raise why from error
         # A failed bootstrap only repeats the address; other errors (authorisation) tell more.
         details = "" if isinstance(error, KafkaConnectionError) else f" ({error!r})"
         raise BrokerError(
             f"bootstrap_servers: no broker answers at {connection.bootstrap_servers}{details}; "
             "start one with `headrace broker`, or give another address with --bootstrap-servers"
         ) from error
+
+
+async def _let_in(client: Any, connection: Connection) -> None:
+    """Look at what the broker said; aiokafka 0.14 overlooks that a token was refused."""
+    if not _connections(client).cluster.brokers() and (why := await refusal(connection)):
+        raise why
+
+
+def _connections(client: Any) -> Any:
+    return client.client if isinstance(client, AIOKafkaProducer) else client._client  # noqa: SLF001
 
 
 def _no_address(connection: Connection, error: ValueError) -> ConfigurationError:

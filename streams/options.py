@@ -1,13 +1,43 @@
 """Options that several commands share."""
 
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import click
 
-bootstrap_servers_option = click.option(
-    "--bootstrap-servers",
-    metavar="H:P",
-    envvar="HEADRACE_BOOTSTRAP_SERVERS",
-    default="localhost:9092",
-    show_default=True,
+from streams.settings import CONFIG_VARIABLE, load_settings
+
+config_option = click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    envvar=CONFIG_VARIABLE,
     show_envvar=True,
-    help="Brokers, separated by commas.",
+    help="TOML file with settings.",
 )
+
+
+def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--bootstrap-servers`` and ``--config``; the command gets ``settings``.
+
+    So a command reaches the brokers that the workers' own settings name, and in the same way: TLS
+    and login come from the file and the environment.
+    """
+
+    @click.option(
+        "--bootstrap-servers",
+        metavar="H:P",
+        envvar="HEADRACE_BOOTSTRAP_SERVERS",
+        show_envvar=True,
+        help="Brokers, separated by commas; else as the file says, else localhost:9092.",
+    )
+    @config_option
+    @functools.wraps(command)
+    def with_settings(
+        *arguments: Any, bootstrap_servers: str | None, config: Path | None, **options: Any
+    ) -> Any:
+        flags = {"bootstrap_servers": bootstrap_servers}
+        return command(*arguments, settings=load_settings(config=config, flags=flags), **options)
+
+    return with_settings

@@ -2,7 +2,8 @@
 
 An environment variable is ``HEADRACE_`` and the field's name in capitals; ``__`` descends into a
 table (``HEADRACE_SCHEDULER__MAX_BATCH_TOKENS``). Lists are separated by commas. ``models`` may also
-be given as one text: see :func:`parse_models`. An empty variable counts as not set.
+be given as one text: see :func:`parse_models`. An empty variable counts as not set. Secrets are no
+settings: see :mod:`streams.credentials`.
 """
 
 import dataclasses
@@ -22,11 +23,15 @@ from inference.work import OverloadPolicy
 from schemas.errors import ConfigurationError
 from schemas.events import Modality
 from streams.connection import Connection
+from streams.credentials import VARIABLES, refuse_inline
+from streams.security import Security
 from streams.sources import Cameras, Sources, Transcripts
 
 ENVIRONMENT_PREFIX = "HEADRACE_"
-# Read elsewhere, so not a misspelt setting: by the test suite.
-_NOT_SETTINGS = frozenset({"HEADRACE_REQUIRE_REAL_KAFKA"})
+CONFIG_VARIABLE = "HEADRACE_CONFIG"
+"""Names the TOML file where no flag does."""
+# Read elsewhere, so not misspelt settings: by the test suite, the commands, and as secrets.
+_NOT_SETTINGS = frozenset({"HEADRACE_REQUIRE_REAL_KAFKA", CONFIG_VARIABLE, *VARIABLES.values()})
 
 PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
@@ -122,6 +127,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     bootstrap_servers: Annotated[str, msgspec.Meta(min_length=1)] = "localhost:9092"
     """``host:port`` of the brokers, several separated by commas."""
+    security: Security = Security()
+    """TLS, and how to log in to the brokers."""
     group: Annotated[str, msgspec.Meta(min_length=1)] = "headrace"
     """Consumer group; workers of one group share the partitions."""
     modalities: Annotated[tuple[Modality, ...], msgspec.Meta(min_length=1)] | None = None
@@ -193,9 +200,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """Return how events of one source are treated."""
         return Sources(transcripts=self.transcripts, cameras=self.cameras)
 
-    def connection(self) -> Connection:
-        """Return how to reach the broker."""
-        return Connection(self.bootstrap_servers, client_id=f"headrace-{self.group}")
+    def connection(self, client_id: str | None = None) -> Connection:
+        """Return how to reach the broker, by default as a worker."""
+        return Connection(
+            self.bootstrap_servers, client_id or f"headrace-{self.group}", self.security
+        )
 
 
 def load_settings(
@@ -221,11 +230,14 @@ def load_settings(
         ("flags", _without_none(flags or {})),
     )
     for name, values in sources:
+        refuse_inline(values, name)
         _check(values, name)
         if "every" in values.get("models", {}):
             merged.pop("models", None)  # for all modalities: also for those named farther away
         _merge(merged, values)
-    return _check(merged, "settings")
+    settings = _check(merged, "settings")
+    settings.security.check()
+    return settings
 
 
 def parse_models(text: str) -> dict[str, str]:

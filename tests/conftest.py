@@ -78,7 +78,7 @@ def real_kafka(broker: RunningBroker) -> RunningBroker:
     return broker
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def kafka_factory(pytestconfig: pytest.Config) -> BrokerFactory:
     """Return what starts an Apache Kafka of a test's own, to be killed, paused or configured.
 

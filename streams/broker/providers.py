@@ -14,6 +14,7 @@ from streams.broker.kafka_cache import why_no_jars
 from streams.broker.maven import open_maven
 from streams.broker.ports import require_free
 from streams.broker.running import RunningBroker, check
+from streams.security import Security
 
 AUTO = "auto"
 PROVIDERS = ("docker", "maven", "embedded")
@@ -76,6 +77,7 @@ async def open_broker(
     bootstrap_servers: str | None = None,
     data_dir: str | Path | None = None,
     properties: Mapping[str, str] | None = None,
+    security: Security | None = None,
 ) -> AsyncIterator[RunningBroker]:
     """Yield a broker that answers: one that is given, or one of our own that ends with the context.
 
@@ -90,13 +92,14 @@ async def open_broker(
             provider by name starts one of our own in any case.
         data_dir: Keeps the broker's data after the end; ``None`` throws them away.
         properties: Settings of Apache Kafka on top of ours, see ``docs/brokers.md``.
+        security: How to reach a given one; our own are plain text.
 
     Raises:
         BrokerError: The given address does not answer, or no broker can be started.
     """
     given = bootstrap_servers or (os.environ.get(ADDRESS_VARIABLE) if provider == AUTO else None)
     if given:
-        await check(given)
+        await check(given, security=security)
         yield RunningBroker(bootstrap_servers=given, provider="given", version="unknown")
         return
     if provider == AUTO:

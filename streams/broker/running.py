@@ -10,6 +10,7 @@ from aiokafka.errors import KafkaError
 from schemas.errors import BrokerError
 from streams.clients import open_admin
 from streams.connection import Connection
+from streams.security import Security
 
 READY_S = 60.0
 ANSWER_S = 5.0
@@ -144,23 +145,27 @@ async def until_ready(address: str, runner: Runner, timeout_s: float = READY_S) 
     )
 
 
-async def check(address: str, timeout_s: float = ANSWER_S) -> None:
+async def check(
+    address: str, timeout_s: float = ANSWER_S, security: Security | None = None
+) -> None:
     """Ask a broker for its cluster.
 
     Raises:
         BrokerError: It does not answer in time; names the address.
-        ConfigurationError: The address is not one.
+        ConfigurationError: The address is not one, or the broker refuses this client.
     """
+    security = security or Security()
+    connection = Connection(address, "headrace-broker", security)
     try:
         async with (
             asyncio.timeout(timeout_s),
-            open_admin(Connection(address, "headrace-broker")) as admin,
+            open_admin(connection) as admin,
         ):
             cluster = await admin.describe_cluster()
     except TimeoutError as error:
         raise BrokerError(
             f"bootstrap_servers: {address} does not answer within {timeout_s:g} s; is a Kafka "
-            "broker listening there, in plain text?"
+            f"broker listening there, for {security.protocol}?"
         ) from error
     except KafkaError as error:
         raise BrokerError(

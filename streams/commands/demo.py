@@ -19,9 +19,10 @@ from streams.demo.report import Report
 from streams.demo.run import EMBEDDED, Demo, DemoSettings
 from streams.demo.view import View
 from streams.models import default_model
+from streams.options import config_option
 from streams.replay.mapping import parse_map
 from streams.replay.pacing import MAX_SPEED
-from streams.settings import NO_MODEL, parse_models
+from streams.settings import NO_MODEL, load_settings, parse_models
 from streams.signals import on_stop_signals
 
 REFRESHES_PER_S = 8
@@ -60,6 +61,7 @@ _MODALITIES = click.Choice([modality.value for modality in Modality])
     help="Broker to start. [embedded; with several workers: auto]",
 )
 @click.option("--bootstrap-servers", metavar="H:P", help="Use this broker instead.")
+@config_option
 def command(
     *,
     log: Path | None,
@@ -72,6 +74,7 @@ def command(
     workers: int,
     provider: str | None,
     bootstrap_servers: str | None,
+    config: Path | None,
 ) -> None:
     """Stream a log through a broker, the model and back, and watch it happen.
 
@@ -107,6 +110,7 @@ def command(
             workers=workers,
             provider=provider or (EMBEDDED if workers == 1 else AUTO),
             bootstrap_servers=bootstrap_servers,
+            security=load_settings(config=config).security,
         )
     )
     console = Console(stderr=as_json, highlight=False)

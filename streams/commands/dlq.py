@@ -19,7 +19,8 @@ from streams.dead_letters.reading import find_letter_topic, read_letter, read_le
 from streams.dead_letters.redriving import Redriven
 from streams.dead_letters.redriving import redrive as redrive_letters
 from streams.dead_letters.showing import Groups, group_lines, in_full, letter_lines, printable
-from streams.options import bootstrap_servers_option
+from streams.options import settings_options
+from streams.settings import Settings
 from streams.tailing import Condition, parse_condition
 
 EXIT_REFUSED = 1
@@ -49,7 +50,7 @@ def command() -> None:
 
 @command.command(name="list")
 @click.argument("topic")
-@bootstrap_servers_option
+@settings_options
 @_where_option
 @click.option(
     "--by",
@@ -63,7 +64,7 @@ def command() -> None:
 def list_(
     *,
     topic: str,
-    bootstrap_servers: str,
+    settings: Settings,
     conditions: tuple[str, ...],
     by: str | None,
     limit: int | None,
@@ -81,7 +82,7 @@ def list_(
       headrace dlq list events.news.dlq --where redriven=false --json
     """  # noqa: D301 - click reads \b itself
     wheres = _conditions(conditions)
-    connection = Connection(bootstrap_servers)
+    connection = settings.connection("headrace")
     if by is not None:
         groups = asyncio.run(_grouped(connection, topic, wheres, by)).most_frequent(limit)
         if as_json:
@@ -109,11 +110,11 @@ def list_(
 @command.command()
 @click.argument("topic")
 @click.argument("which", metavar="PARTITION/OFFSET|EVENT_ID")
-@bootstrap_servers_option
+@settings_options
 @click.option(
     "--save", type=click.Path(path_type=Path), metavar="FILE", help="Write the original value."
 )
-def show(*, topic: str, which: str, bootstrap_servers: str, save: Path | None) -> None:
+def show(*, topic: str, which: str, settings: Settings, save: Path | None) -> None:
     """Show all of a letter: what was wrong, and the original's key, headers and value.
 
     An event that failed several times has several letters; all are shown, the newest last.
@@ -124,7 +125,7 @@ def show(*, topic: str, which: str, bootstrap_servers: str, save: Path | None) -
       headrace dlq show events.news.dlq 0/17
       headrace dlq show events.camera.dlq gate-3/000019 --save image.png
     """  # noqa: D301 - click reads \b itself
-    letters = asyncio.run(_those(Connection(bootstrap_servers), topic, which))
+    letters = asyncio.run(_those(settings.connection("headrace"), topic, which))
     if not letters:
         raise ConfigurationError(
             f"{which!r}: no letter of {topic} is at this place, or of an event with this id; "
@@ -143,7 +144,7 @@ def show(*, topic: str, which: str, bootstrap_servers: str, save: Path | None) -
 
 @command.command()
 @click.argument("topic")
-@bootstrap_servers_option
+@settings_options
 @_where_option
 @click.option("--to", metavar="TOPIC", help="Where to; unset for where each came from.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="The first N.")
@@ -151,7 +152,7 @@ def show(*, topic: str, which: str, bootstrap_servers: str, save: Path | None) -
 def redrive(
     *,
     topic: str,
-    bootstrap_servers: str,
+    settings: Settings,
     conditions: tuple[str, ...],
     to: str | None,
     limit: int | None,
@@ -170,7 +171,9 @@ def redrive(
     """  # noqa: D301 - click reads \b itself
     wheres = _conditions(conditions)
     done = asyncio.run(
-        _redrive(Connection(bootstrap_servers), topic, wheres, to=to, limit=limit, dry_run=dry_run)
+        _redrive(
+            settings.connection("headrace"), topic, wheres, to=to, limit=limit, dry_run=dry_run
+        )
     )
     _report(done, dry_run=dry_run)
     sys.exit(EXIT_REFUSED if done.refused else 0)

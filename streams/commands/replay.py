@@ -14,13 +14,14 @@ from schemas.errors import ConfigurationError, ContractError
 from schemas.events import Modality
 from streams.clients import open_producer, silence_client_logs
 from streams.connection import Connection
-from streams.options import bootstrap_servers_option
+from streams.options import settings_options
 from streams.replay.mapping import Mapper, parse_map
 from streams.replay.pacing import Pacer, make_pace
 from streams.replay.run import Problems, Progress, Replay
 from streams.replay.sending import Sender
 from streams.replay.source import LineSource
 from streams.replay.watching import watch
+from streams.settings import Settings
 from streams.signals import on_stop_signals
 from streams.topics import MAX_MESSAGE_BYTES, TopicKind, ensure_topics, kind_of, modality_of
 
@@ -31,7 +32,7 @@ _MODALITIES = click.Choice([modality.value for modality in Modality])
 @click.command()
 @click.argument("file", metavar="FILE|-")
 @click.option("--to", "topic", required=True, metavar="TOPIC", help="Such as events.news.")
-@bootstrap_servers_option
+@settings_options
 @click.option(
     "--speed", default="1", show_default=True, metavar="X|max", help="Factor on the log's time."
 )
@@ -45,7 +46,7 @@ def command(
     *,
     file: str,
     topic: str,
-    bootstrap_servers: str,
+    settings: Settings,
     speed: str,
     rate: float | None,
     mapping: str | None,
@@ -80,7 +81,7 @@ def command(
     mapper_fields = parse_map(mapping, kind)
     pace = make_pace(speed, rate)
     source = LineSource(file)
-    connection = Connection(bootstrap_servers)
+    connection = settings.connection("headrace")
     clock = SystemClock()
     console = Console(stderr=True, highlight=False)
 

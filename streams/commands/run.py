@@ -12,6 +12,7 @@ import click
 from inference.work import OverloadPolicy
 from schemas.events import Modality
 from streams.logs import configure
+from streams.options import config_option
 from streams.settings import Settings, load_settings, parse_models
 
 _POLICIES = click.Choice([policy.value for policy in OverloadPolicy])
@@ -36,7 +37,7 @@ _MODALITIES = click.Choice([modality.value for modality in Modality])
 @click.option("--create-topics/--no-create-topics", default=None, help="Create missing topics.")
 @click.option("--metrics-port", type=int, help="Port of /metrics, /healthz, /readyz; 0: a free one")
 @click.option("--metrics-host", help="Address of the same; loopback unless told otherwise.")
-@click.option("--config", type=click.Path(path_type=Path), help="TOML file with settings.")
+@config_option
 @click.option("--log-format", type=click.Choice(["console", "json"]))
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]))
 @click.option(
@@ -60,6 +61,7 @@ def command(config: Path | None, **flags: Any) -> None:
     """  # noqa: D301 - click reads \b itself
     settings = load_settings(config=config, flags=_nested(flags))
     configure(settings.log_format, settings.log_level)
+    settings.connection().client_options()  # files that cannot be read are told of at once
     # One intra-op thread per process: cores are shared out by Kafka, not by OpenMP.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

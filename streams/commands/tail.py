@@ -19,7 +19,8 @@ from schemas.errors import BrokerError, ConfigurationError
 from schemas.results import Verdict
 from streams.clients import open_consumer, silence_client_logs
 from streams.connection import Connection
-from streams.options import bootstrap_servers_option
+from streams.options import settings_options
+from streams.settings import Settings
 from streams.signals import on_stop_signals
 from streams.styles import VERDICT_STYLES, label_style
 from streams.tailing import Condition, parse_condition, to_document, wanted
@@ -30,7 +31,7 @@ POLL_MS = 200
 
 @click.command()
 @click.argument("topic")
-@bootstrap_servers_option
+@settings_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for scripts.")
 @click.option("--from-beginning", is_flag=True, help="What the topic holds already, too.")
 @click.option("--where", "conditions", multiple=True, metavar="FIELD=VALUE", help="Repeatable.")
@@ -39,7 +40,7 @@ POLL_MS = 200
 def command(
     *,
     topic: str,
-    bootstrap_servers: str,
+    settings: Settings,
     as_json: bool,
     from_beginning: bool,
     conditions: tuple[str, ...],
@@ -68,7 +69,7 @@ def command(
     try:
         asyncio.run(
             _until_stopped(
-                Connection(bootstrap_servers),
+                settings.connection("headrace"),
                 topic,
                 printer,
                 from_beginning=from_beginning,

@@ -1,7 +1,6 @@
 """``headrace topics``."""
 
 import asyncio
-from pathlib import Path
 
 import click
 import orjson
@@ -11,9 +10,9 @@ from rich.table import Table
 from schemas.events import Modality
 from streams.clients import silence_client_logs
 from streams.connection import Connection
-from streams.options import bootstrap_servers_option
+from streams.options import settings_options
 from streams.routes import routes_of
-from streams.settings import load_settings
+from streams.settings import Settings
 from streams.topics import (
     DEFAULT_PARTITIONS,
     MAX_MESSAGE_BYTES,
@@ -26,11 +25,6 @@ from streams.topics import (
 )
 
 _MODALITIES = click.Choice([modality.value for modality in Modality])
-_config_option = click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    help="The workers' TOML file, where it lists topics.",
-)
 
 
 @click.group()
@@ -46,7 +40,7 @@ def command() -> None:
 
 
 @command.command()
-@bootstrap_servers_option
+@settings_options
 @click.option(
     "--partitions",
     type=click.IntRange(1, 10_000),
@@ -57,10 +51,7 @@ def command() -> None:
 @click.option(
     "--modality", "modalities", multiple=True, type=_MODALITIES, help="Repeatable; default: all."
 )
-@_config_option
-def create(
-    bootstrap_servers: str, partitions: int, modalities: tuple[str, ...], config: Path | None
-) -> None:
+def create(settings: Settings, partitions: int, modalities: tuple[str, ...]) -> None:
     """Create the input, result and dead-letter topics that are missing.
 
     Topics that exist stay as they are, with the partitions that they have.
@@ -70,8 +61,8 @@ def create(
       headrace topics create --partitions 16 --modality news --modality camera
       headrace topics create --config headrace.toml
     """  # noqa: D301 - click reads \b itself
-    names = _names(modalities, config)
-    connection = Connection(bootstrap_servers)
+    names = _names(modalities, settings)
+    connection = settings.connection("headrace")
     created = asyncio.run(
         ensure_topics(connection, names, partitions=partitions, max_message_bytes=MAX_MESSAGE_BYTES)
     )
@@ -81,18 +72,16 @@ def create(
 
 
 @command.command(name="list")
-@bootstrap_servers_option
+@settings_options
 @click.option("--modality", "modalities", multiple=True, type=_MODALITIES, help="Repeatable.")
 @click.option("--all", "everything", is_flag=True, help="Topics that are not headrace's too.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON array, for scripts.")
-@_config_option
 def list_(
     *,
-    bootstrap_servers: str,
+    settings: Settings,
     modalities: tuple[str, ...],
     everything: bool,
     as_json: bool,
-    config: Path | None,
 ) -> None:
     """Show the topics with their partitions and messages.
 
@@ -102,8 +91,8 @@ def list_(
     Example:
       headrace topics list --json
     """  # noqa: D301 - click reads \b itself
-    connection = Connection(bootstrap_servers)
-    states = asyncio.run(_describe(connection, _names(modalities, config), everything=everything))
+    connection = settings.connection("headrace")
+    states = asyncio.run(_describe(connection, _names(modalities, settings), everything=everything))
     if as_json:
         click.echo(orjson.dumps([_document(state) for state in states]))
     elif states:
@@ -120,10 +109,9 @@ async def _describe(
     return await describe_topics(connection, names)
 
 
-def _names(modalities: tuple[str, ...], config: Path | None) -> list[str]:
+def _names(modalities: tuple[str, ...], settings: Settings) -> list[str]:
     chosen = [Modality(name) for name in modalities] or list(Modality)
-    settings = load_settings(config=config) if config is not None else None
-    if settings is not None and settings.topics:
+    if settings.topics:
         routes = [one for one in routes_of(settings) if one.modality in chosen]
         return list(dict.fromkeys(name for route in routes for name in route.topics))
     return [name for modality in chosen for name in topics_of(modality)]

@@ -34,6 +34,8 @@ from streams.replay.pacing import MAX_SPEED, Pacer, make_pace
 from streams.replay.run import Replay
 from streams.replay.sending import Sender
 from streams.replay.source import LineSource
+from streams.security import Security
+from streams.settings import CONFIG_VARIABLE
 from streams.topics import (
     MAX_MESSAGE_BYTES,
     ensure_topics,
@@ -65,6 +67,7 @@ class DemoSettings:
         workers: Worker processes.
         provider: Of the broker.
         bootstrap_servers: A broker that is there already.
+        security: How to reach that one.
     """
 
     log: Path | None
@@ -76,6 +79,7 @@ class DemoSettings:
     workers: int = 1
     provider: str = EMBEDDED
     bootstrap_servers: str | None = None
+    security: Security = field(default_factory=Security)
 
     @property
     def is_max(self) -> bool:
@@ -130,9 +134,14 @@ class Demo:
             stack.callback(self._source.close)
             self.situation.phase = "starting the broker"
             broker = await stack.enter_async_context(
-                open_broker(settings.provider, bootstrap_servers=settings.bootstrap_servers)
+                open_broker(
+                    settings.provider,
+                    bootstrap_servers=settings.bootstrap_servers,
+                    security=settings.security,
+                )
             )
-            connection = Connection(broker.bootstrap_servers, "headrace-demo")
+            security = Security() if broker.is_ours else settings.security
+            connection = Connection(broker.bootstrap_servers, "headrace-demo", security)
             topics = sorted({name for each in self._modalities() for name in topics_of(each)})
             await ensure_topics(connection, topics, max_message_bytes=MAX_MESSAGE_BYTES)
             caution = "" if broker.is_kafka else ", for trying out only"
@@ -152,7 +161,11 @@ class Demo:
                     broker.bootstrap_servers,
                     directory,
                     self._worker_flags(),
-                    {"HEADRACE_IDLE_PAUSE_MS": f"{idle_pause_s * 1e3:g}"},
+                    {
+                        "HEADRACE_IDLE_PAUSE_MS": f"{idle_pause_s * 1e3:g}",
+                        CONFIG_VARIABLE: "",
+                        **security.variables(),
+                    },
                 )
             )
             await worker.until_ready()

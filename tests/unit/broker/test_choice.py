@@ -90,7 +90,7 @@ async def test_a_given_address_wins_over_every_provider(
     usable(monkeypatch, *PROVIDERS)
     asked: list[str] = []
 
-    async def answers(address: str) -> None:
+    async def answers(address: str, **_: object) -> None:
         asked.append(address)
 
     monkeypatch.setattr(module, "check", answers)
