@@ -41,7 +41,9 @@ class Candidate:
     command: Callable[[str, str], list[str]]
 
 
-def _headrace(workers: int, policy: str = "late", model: str | None = None) -> Candidate:
+def _headrace(
+    workers: int, policy: str = "late", model: str | None = None, *, once: bool = False
+) -> Candidate:
     def command(bootstrap_servers: str, group: str) -> list[str]:
         return [
             str(Path(sys.executable).with_name("headrace")),
@@ -53,12 +55,15 @@ def _headrace(workers: int, policy: str = "late", model: str | None = None) -> C
             f"--on-overload={policy}",
             "--log-level=warning",
             *([f"--model={model}"] if model else []),
+            *(["--delivery=exactly_once"] if once else []),
         ]
 
     label = f"headrace, {workers} worker{'s' if workers > 1 else ''}"
     if policy != "late":
         label += f", {policy}"
     name = f"headrace-{workers}" + ("" if policy == "late" else f"-{policy}")
+    if once:
+        label, name = f"{label}, exactly once", f"{name}-once"
     return Candidate(name, label, workers, command)
 
 
@@ -93,6 +98,8 @@ def known(model: str | None = None) -> dict[str, Candidate]:
         _headrace(1, "degrade", model),
         _headrace(1, "shed", model),
         _headrace(2, "degrade", model),
+        _headrace(1, model=model, once=True),
+        _headrace(2, model=model, once=True),
     )
     return {candidate.name: candidate for candidate in candidates}
 

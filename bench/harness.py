@@ -232,7 +232,11 @@ def _shortcoming(step: Step, limit_ms: float) -> str:
 
 @contextlib.asynccontextmanager
 async def harness(
-    bootstrap_servers: str, log: Path | None, *, append_time: bool = False
+    bootstrap_servers: str,
+    log: Path | None,
+    *,
+    append_time: bool = False,
+    committed: bool = False,
 ) -> AsyncIterator[Harness]:
     """Make the topics, start load and reader, and stop them on leaving.
 
@@ -240,6 +244,7 @@ async def harness(
         bootstrap_servers: The broker.
         log: Headlines to send.
         append_time: Results get the time at which the broker appends them.
+        committed: The reader is one of committed records only.
     """
     await _make_topics(bootstrap_servers, {APPEND_TIME: "LogAppendTime"} if append_time else {})
     at = f"--bootstrap-servers={bootstrap_servers}"
@@ -249,6 +254,7 @@ async def harness(
         logs = [f"--log={log}"] if log else []
         load = await stack.enter_async_context(_peer("load.py", at, "--serve", *logs))
         demands = ["--append-time"] if append_time else []
+        demands += ["--committed"] if committed else []
         reader = await stack.enter_async_context(_peer("reader.py", at, *outputs, *demands))
         yield Harness(load, reader, listening(bootstrap_servers), where)
 

@@ -34,12 +34,19 @@ class Reader:
         bootstrap_servers: The broker.
         topics: What to read.
         append_time: Records must have the broker's time, not their producer's.
+        committed: Read only what is committed.
     """
 
     def __init__(
-        self, bootstrap_servers: str, topics: list[str], *, append_time: bool = False
+        self,
+        bootstrap_servers: str,
+        topics: list[str],
+        *,
+        append_time: bool = False,
+        committed: bool = False,
     ) -> None:
         self._append_time = append_time
+        self._isolation_level = "read_committed" if committed else "read_uncommitted"
         self._topics = topics
         self._bootstrap_servers = bootstrap_servers
         self._decoder = msgspec.json.Decoder(Result)
@@ -50,7 +57,9 @@ class Reader:
     async def start(self) -> None:
         """Connect and seek to the end of every partition."""
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap_servers, enable_auto_commit=False
+            bootstrap_servers=self._bootstrap_servers,
+            enable_auto_commit=False,
+            isolation_level=self._isolation_level,
         )
         await self._consumer.start()
         # Assigned rather than subscribed to, the topics are not yet known to the client.
@@ -146,8 +155,14 @@ def main() -> None:
     parser.add_argument("--bootstrap-servers", required=True)
     parser.add_argument("--topic", action="append", required=True)
     parser.add_argument("--append-time", action="store_true", help="demand the broker's time")
+    parser.add_argument("--committed", action="store_true", help="read only what is committed")
     options = parser.parse_args()
-    reader = Reader(options.bootstrap_servers, options.topic, append_time=options.append_time)
+    reader = Reader(
+        options.bootstrap_servers,
+        options.topic,
+        append_time=options.append_time,
+        committed=options.committed,
+    )
     asyncio.run(serve(reader))
 
 

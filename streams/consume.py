@@ -11,6 +11,7 @@ from aiokafka.errors import IllegalStateError, KafkaError
 from schemas.errors import BrokerError
 from streams import metrics
 from streams.clients import stop_client
+from streams.delivery.protocol import Delivery
 from streams.lane import Lane
 from streams.offsets import Ledger
 
@@ -20,8 +21,6 @@ POLL_S = 0.2
 PAUSED_POLL_S = 0.02
 """While a queue is full its partitions are looked at again this soon."""
 RETRY_S = 0.5
-COMMIT_S = 10.0
-"""aiokafka repeats a commit for as long as the broker is gone; a stop must not wait for that."""
 IDLE_POLL_MS = 4
 """Long enough for an answer of a broker on this machine."""
 
@@ -32,6 +31,7 @@ class ConsumeLoop:
     Args:
         make_consumer: Builds a consumer that is not started and not subscribed.
         lanes: By input topic.
+        delivery: Keeps the group's offsets.
         max_poll_records: Most records of a topic taken at once.
         drain_s: How long revoked partitions may finish what is in flight.
         commit_interval_s: How often the completed prefix is committed.
@@ -44,6 +44,7 @@ class ConsumeLoop:
         make_consumer: Callable[[], AIOKafkaConsumer],
         lanes: dict[str, Lane],
         ledger: Ledger,
+        delivery: Delivery,
         max_poll_records: int,
         drain_s: float,
         commit_interval_s: float,
@@ -57,8 +58,7 @@ class ConsumeLoop:
         self._commit_interval_s = commit_interval_s
         self._idle_pause_s = idle_pause_s
         self._consumer: AIOKafkaConsumer | None = None
-        self._committed: dict[TopicPartition, int] = {}
-        self._committing = asyncio.Lock()
+        self._delivery = delivery
         self._epoch = 0
         self._rewind_due = False
         self._owning = False
@@ -78,6 +78,7 @@ class ConsumeLoop:
         """
         while not self._stopping.is_set():
             self._rebuild.clear()
+            self._rewind_due = False
             consumer = self._consumer = self._make_consumer()
             consumer.subscribe(list(self._lanes), listener=_Listener(self._revoked, self._assigned))
             try:
@@ -132,7 +133,6 @@ class ConsumeLoop:
             await asyncio.gather(*tasks, *signals, return_exceptions=True)
 
     async def _poll(self, consumer: AIOKafkaConsumer) -> None:
-        self._rewind_due = False
         while True:
             try:
                 await self._poll_once(consumer)
@@ -145,10 +145,10 @@ class ConsumeLoop:
             await asyncio.sleep(0)
 
     async def _poll_once(self, consumer: AIOKafkaConsumer) -> None:
+        epoch = self._epoch
         if self._rewind_due:
             await self._rewind(consumer)
-            self._rewind_due = False
-        epoch = self._epoch
+            self._rewind_due = epoch != self._epoch
         paused = self._balance(consumer)
         batch = await self._take(consumer, self._poll_ms(paused=paused))
         if not batch:
@@ -231,7 +231,7 @@ class ConsumeLoop:
             tracker = self._ledger.tracker(partition)
             if tracker is None or tracker.position is not None:
                 continue
-            offset = await consumer.committed(partition)
+            offset = await self._delivery.start_of(consumer, partition)
             with contextlib.suppress(IllegalStateError):  # revoked while we asked
                 if offset is None:
                     await consumer.seek_to_beginning(partition)
@@ -240,8 +240,13 @@ class ConsumeLoop:
 
     async def _assigned(self, partitions: set[TopicPartition]) -> None:
         self._epoch += 1
-        self._ledger.assign(partitions)
-        self._committed = {}
+        consumer = self._consumer
+        if consumer is None:
+            return  # it is being given up
+        if await self._delivery.take_over(consumer, partitions):
+            # What polls took meanwhile was followed by nobody.
+            self._epoch += 1
+            self._rewind_due = True
         self._owning = True
         metrics.ASSIGNED.set(len(partitions))
         log.info("partitions_assigned", partitions=_names(partitions))
@@ -261,7 +266,7 @@ class ConsumeLoop:
         for lane in self._lanes.values():
             lane.withdraw_all()
         if consumer is not None:
-            await self.commit(consumer)
+            await self._delivery.hand_over(consumer)
         dropped = self._ledger.close()
         self._owning = False
         metrics.ASSIGNED.set(0)
@@ -272,28 +277,7 @@ class ConsumeLoop:
     async def _commit_regularly(self, consumer: AIOKafkaConsumer) -> None:
         while True:
             await asyncio.sleep(self._commit_interval_s)
-            await self.commit(consumer)
-
-    async def commit(self, consumer: AIOKafkaConsumer) -> None:
-        """Commit the completed prefix of the owned partitions, as far as it has moved."""
-        async with self._committing:
-            moved = {
-                partition: position
-                for partition, position in self._ledger.positions().items()
-                if self._committed.get(partition) != position
-            }
-            if not moved:
-                return
-            try:
-                async with asyncio.timeout(COMMIT_S):
-                    await consumer.commit(moved)
-            except (KafkaError, TimeoutError) as error:
-                # The positions stay; the next commit, or the next owner, takes them from there.
-                metrics.COMMITS.labels("failed").inc()
-                log.warning("commit_failed", error=repr(error))
-            else:
-                metrics.COMMITS.labels("ok").inc()
-                self._committed.update(moved)
+            await self._delivery.commit(consumer)
 
     async def _leave(self, consumer: AIOKafkaConsumer) -> None:
         await self._hand_over()

@@ -17,10 +17,11 @@ from schemas.kafka import Outbound, encode_dead_letter, encode_result
 from schemas.limits import Limits
 from schemas.results import AnsweredFrom, Classification
 from streams import metrics
+from streams.delivery.protocol import Outlet
 from streams.ingress import POISON, Ingress, Rejected
 from streams.known import KnownAnswers
 from streams.offsets import Ledger, OffsetTracker
-from streams.publisher import Parcel, Publisher
+from streams.publisher import Parcel
 from streams.revising import Reviser
 from streams.routes import Route
 from streams.verdicts import IN_TIME, Admitted, to_classification
@@ -52,7 +53,7 @@ class Lane:
         scheduler_settings: SchedulerSettings,
         limits: Limits,
         ledger: Ledger,
-        publisher: Publisher,
+        publisher: Outlet,
         device: SharedDevice | None = None,
         cache: Cache | None = None,
         revisions: Revisions | None = None,
@@ -203,8 +204,11 @@ class Lane:
                 metrics.OVERDUE_RESULTS.labels(*self._labels).inc()
             self._ledger.complete(admitted.tracker, admitted.inbound.source.offset)
 
+        tracker, offset = admitted.tracker, admitted.inbound.source.offset
         is_shed = completion.prediction is None
-        self._publisher.publish(Parcel(self._results, make, acknowledged, patient=is_shed))
+        self._publisher.publish(
+            Parcel(self._results, make, acknowledged, tracker, offset, patient=is_shed)
+        )
 
     def _answer_again(self, completion: Completion) -> None:
         """Publish a second answer; where there is none, the first stands."""
@@ -218,7 +222,9 @@ class Lane:
         def make() -> Outbound:
             return _outbound(self._classification(completion), admitted)
 
-        self._publisher.publish(Parcel(self._results, make, lambda: None, patient=True))
+        self._publisher.publish(
+            Parcel(self._results, make, lambda: None, admitted.tracker, patient=True)
+        )
         self._reviser.ended("published")
 
     def _classification(self, completion: Completion) -> Classification:
@@ -242,6 +248,8 @@ class Lane:
                 self._dead_letters,
                 lambda: encode_dead_letter(letter, record),
                 acknowledged,
+                rejected.tracker,
+                record.offset,
                 fallback=lambda: _without_value(encode_dead_letter(letter, record)),
                 patient=True,
             )

@@ -155,6 +155,16 @@ LAG = Gauge(
     ["topic"],
     multiprocess_mode="livesum",
 )
+TRANSACTIONS = Counter(
+    "headrace_transactions",
+    "Transactions of exactly-once delivery, by outcome: committed, or repeated after a failure.",
+    ["outcome"],
+)
+TRANSACTION_SECONDS = Histogram(
+    "headrace_transaction_seconds",
+    "From the start of a transaction to its commit.",
+    buckets=_LATENCY_BUCKETS,
+)
 COMMITS = Counter("headrace_commits", "Offset commits, by outcome.", ["outcome"])
 REBALANCES = Counter("headrace_rebalances", "Times that the group's assignment changed.")
 DROPPED = Counter(

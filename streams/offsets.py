@@ -13,7 +13,7 @@ The commit protocol, step by step:
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from aiokafka import TopicPartition
 
@@ -25,13 +25,17 @@ class OffsetTracker:
     records, transaction markers) never begin, so the prefix runs over what was begun, not over
     every number. A partition that comes back after a rebalance gets a new tracker: completions
     that still arrive for the old one change nothing that is committed.
+
+    Args:
+        finished: Offsets that an earlier owner completed ahead of the prefix; they do not begin.
     """
 
-    __slots__ = ("_begun", "_completed", "_next", "closed", "position")
+    __slots__ = ("_begun", "_completed", "_finished", "_next", "closed", "position")
 
-    def __init__(self) -> None:
+    def __init__(self, finished: Iterable[int] = ()) -> None:
         self._begun: deque[int] = deque()
         self._completed: set[int] = set()
+        self._finished = set(finished)
         self._next = 0
         self.position: int | None = None
         """The offset to commit: every begun offset below it is complete. None before the first."""
@@ -39,14 +43,22 @@ class OffsetTracker:
         """Set when the partition was revoked; its completions no longer matter."""
 
     def begin(self, offset: int) -> bool:
-        """Take note of an offset; ``False`` when it was begun before and must not run again."""
+        """Take note of an offset; ``False`` when it was begun or finished before.
+
+        Then it must not run again.
+        """
         if self.position is None:
             self.position = self._next = offset
         if offset < self._next:
             return False
         self._begun.append(offset)
         self._next = offset + 1
-        return True
+        if offset not in self._finished:
+            return True
+        self._finished.remove(offset)
+        self._completed.add(offset)
+        self._advance()
+        return False
 
     def complete(self, offset: int) -> None:
         """Mark an offset as answered and acknowledged.
@@ -58,6 +70,28 @@ class OffsetTracker:
         if not started or offset in self._completed:
             raise ValueError(f"offset {offset} is not in flight: it never began, or ended twice")
         self._completed.add(offset)
+        self._advance()
+
+    def after(self, offsets: Collection[int]) -> tuple[int, list[int]]:
+        """Tell what could be committed if these were complete too, without completing them.
+
+        Returns:
+            The position, and the completed offsets from there on in their order.
+
+        Raises:
+            ValueError: Nothing has begun.
+        """
+        if self.position is None:
+            raise ValueError("nothing has begun: there is no position yet")
+        done = self._completed.union(self._finished, offsets)
+        position = self.position
+        for begun in self._begun:
+            if begun not in done:
+                break
+            position = begun + 1
+        return position, sorted(offset for offset in done if offset >= position)
+
+    def _advance(self) -> None:
         while self._begun and self._begun[0] in self._completed:
             done = self._begun.popleft()
             self._completed.remove(done)
@@ -81,10 +115,20 @@ class Ledger:
         self.completions = 0
         """Events completed since the start; moves as long as there is progress."""
 
-    def assign(self, partitions: Iterable[TopicPartition]) -> None:
-        """Own exactly ``partitions`` from now on, each from a fresh start."""
+    def assign(
+        self,
+        partitions: Iterable[TopicPartition],
+        finished: Mapping[TopicPartition, Iterable[int]] | None = None,
+    ) -> None:
+        """Own exactly ``partitions`` from now on, each from a fresh start.
+
+        Args:
+            partitions: Those of now.
+            finished: What earlier owners completed ahead of their committed prefix.
+        """
         self.close()
-        self._trackers = {partition: OffsetTracker() for partition in partitions}
+        known = finished or {}
+        self._trackers = {one: OffsetTracker(known.get(one, ())) for one in partitions}
 
     def tracker(self, partition: TopicPartition) -> OffsetTracker | None:
         """Return the tracker of a partition, if it is owned."""

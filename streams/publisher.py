@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeEr
 from schemas.errors import BrokerError
 from schemas.kafka import Outbound
 from streams import metrics
+from streams.offsets import OffsetTracker
 from streams.underway import Longest, Underway
 
 log = structlog.get_logger(__name__)
@@ -31,7 +32,9 @@ class Parcel:
 
     Attributes:
         make: Builds the record at the moment of sending, so that the latency in it is true.
-        acknowledged: Called once when the broker has it.
+        acknowledged: Called once when the broker has it for good.
+        tracker: Follows the partition of the event that it is about.
+        offset: That it completes; ``None`` where another parcel did or will.
         fallback: Builds what to send when the broker refuses the record for its size.
         patient: It has no deadline to meet, and gets every other turn at most.
     """
@@ -39,6 +42,8 @@ class Parcel:
     topic: str
     make: Callable[[], Outbound]
     acknowledged: Callable[[], None]
+    tracker: OffsetTracker
+    offset: int | None = None
     fallback: Callable[[], Outbound] | None = None
     patient: bool = False
     attempts: int = 1
@@ -175,7 +180,7 @@ class Publisher:
     def _failed(self, parcel: Parcel, error: BaseException) -> None:
         if isinstance(error, MessageSizeTooLargeError) and parcel.fallback:
             log.warning("record_too_large", topic=parcel.topic, error=str(error))
-            self._put(Parcel(parcel.topic, parcel.fallback, parcel.acknowledged))
+            self._put(replace(parcel, make=parcel.fallback, fallback=None, attempts=1))
             return
         # aiokafka does not count its own time-outs among what may be tried again.
         retriable = isinstance(error, KafkaTimeoutError) or (

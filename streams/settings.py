@@ -24,6 +24,7 @@ from schemas.errors import ConfigurationError
 from schemas.events import Modality
 from streams.connection import Connection
 from streams.credentials import VARIABLES, refuse_inline
+from streams.delivery.mode import DeliveryMode
 from streams.security import Security
 from streams.sources import Cameras, Sources, Transcripts
 
@@ -32,6 +33,9 @@ CONFIG_VARIABLE = "HEADRACE_CONFIG"
 """Names the TOML file where no flag does."""
 # Read elsewhere, so not misspelt settings: by the test suite, the commands, and as secrets.
 _NOT_SETTINGS = frozenset({"HEADRACE_REQUIRE_REAL_KAFKA", CONFIG_VARIABLE, *VARIABLES.values()})
+
+TRANSACTION_SHARE = 0.1
+"""Of a topic's budget: what results wait for their transaction's turn at most, unless told."""
 
 PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
@@ -163,8 +167,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Content that comes again."""
     revisions: Revisions = Revisions()
     """Second answers to degraded and shed events."""
+    delivery: DeliveryMode = DeliveryMode.AT_LEAST_ONCE
+    """Whether an answer may come again after a fault, or each is seen exactly once by those who
+    read committed records only."""
+    transaction_ms: Milliseconds | None = None
+    """Under ``exactly_once``, least time from one transaction of a partition to its next; unset for
+    a tenth of the topic's budget. Longer ones cost less and keep results waiting."""
     commit_interval_ms: Milliseconds = 200.0
-    """How often finished offsets are committed."""
+    """How often finished offsets are committed; ``exactly_once`` does that with the results."""
     drain_ms: Milliseconds = 5_000.0
     """How long a stop or a rebalance may wait for admitted events to finish."""
     max_poll_records: PositiveInt = 100
@@ -199,6 +209,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def sources(self) -> Sources:
         """Return how events of one source are treated."""
         return Sources(transcripts=self.transcripts, cameras=self.cameras)
+
+    def transaction_interval_ms(self, budget_ms: float) -> float:
+        """Return the least time between transactions of a topic with this budget."""
+        share = TRANSACTION_SHARE * budget_ms
+        return share if self.transaction_ms is None else self.transaction_ms
 
     def connection(self, client_id: str | None = None) -> Connection:
         """Return how to reach the broker, by default as a worker."""

@@ -20,15 +20,18 @@ from schemas.errors import BrokerError
 from schemas.limits import DEFAULT_LIMITS
 from streams import metrics
 from streams.clients import stop_client
-from streams.connection import Connection
 from streams.consume import ConsumeLoop
 from streams.cost_state import CostStates
+from streams.delivery.at_least_once import AtLeastOnce
+from streams.delivery.committed import GroupOffsets
+from streams.delivery.exactly_once import ExactlyOnce
+from streams.delivery.mode import DeliveryMode
+from streams.delivery.protocol import Delivery
 from streams.explaining import ScheduleLog
 from streams.health import Health, serve
 from streams.lane import Lane
 from streams.loading import load_models
 from streams.offsets import Ledger
-from streams.publisher import Publisher
 from streams.routes import Route, routes_of
 from streams.settings import Settings
 from streams.topics import ensure_topics
@@ -77,8 +80,8 @@ class Worker:
                 return
             self.health.met("broker")
             ledger = Ledger()
-            publisher = await self._start_publisher(stack)
-            lanes = self._lanes(served, ledger, publisher)
+            delivery = await self._start_delivery(stack, ledger, [route for route, _ in served])
+            lanes = self._lanes(served, ledger, delivery)
             states = CostStates(self._settings.cost_state)
             for lane in lanes.values():
                 await lane.scheduler.start(
@@ -91,7 +94,7 @@ class Worker:
                 stack.callback(_keep_costs, states, lane)
                 _keep_costs(states, lane)
             _settle_memory()
-            await self._consume(lanes, ledger, publisher, states)
+            await self._consume(lanes, ledger, delivery, states)
 
     async def _serve_health(self, stack: contextlib.AsyncExitStack) -> None:
         settings = self._settings
@@ -143,21 +146,33 @@ class Worker:
             else:
                 return
 
-    async def _start_publisher(self, stack: contextlib.AsyncExitStack) -> Publisher:
-        producer = make_producer(
-            self._settings.connection(),
-            request_timeout_ms=self._settings.request_timeout_ms,
-            max_request_size=self._settings.max_record_bytes + HEADROOM_BYTES,
-        )
+    async def _start_delivery(
+        self, stack: contextlib.AsyncExitStack, ledger: Ledger, routes: list[Route]
+    ) -> Delivery:
+        settings = self._settings
+        if settings.delivery is DeliveryMode.EXACTLY_ONCE:
+            exactly = ExactlyOnce(
+                group=settings.group,
+                ledger=ledger,
+                make_producer=partial(make_producer, settings),
+                offsets=GroupOffsets(settings.connection(), settings.group),
+                intervals_s={
+                    route.topic: settings.transaction_interval_ms(route.budget_ms) / 1e3
+                    for route in routes
+                },
+            )
+            stack.push_async_callback(exactly.close)
+            return exactly
+        producer = make_producer(settings)
         stack.push_async_exit(partial(_stop_producer, producer))
         await producer.start()
-        publisher = Publisher(producer)
-        publisher.start()
-        stack.push_async_callback(publisher.close)
-        return publisher
+        delivery = AtLeastOnce(producer, ledger)
+        delivery.start()
+        stack.push_async_callback(delivery.close)
+        return delivery
 
     def _lanes(
-        self, served: list[tuple[Route, Engine]], ledger: Ledger, publisher: Publisher
+        self, served: list[tuple[Route, Engine]], ledger: Ledger, delivery: Delivery
     ) -> dict[str, Lane]:
         settings = self._settings
         device = SharedDevice(
@@ -173,7 +188,7 @@ class Worker:
                 scheduler_settings=_part_of_queue(settings.scheduler, len(served)),
                 limits=DEFAULT_LIMITS,
                 ledger=ledger,
-                publisher=publisher,
+                publisher=delivery,
                 device=device,
                 cache=settings.cache,
                 revisions=settings.revisions,
@@ -203,13 +218,14 @@ class Worker:
         )
 
     async def _consume(
-        self, lanes: dict[str, Lane], ledger: Ledger, publisher: Publisher, states: CostStates
+        self, lanes: dict[str, Lane], ledger: Ledger, delivery: Delivery, states: CostStates
     ) -> None:
         settings = self._settings
         loop = ConsumeLoop(
             make_consumer=self._make_consumer,
             lanes=lanes,
             ledger=ledger,
+            delivery=delivery,
             max_poll_records=settings.max_poll_records,
             drain_s=settings.drain_ms / 1e3,
             commit_interval_s=settings.commit_interval_ms / 1e3,
@@ -230,7 +246,7 @@ class Worker:
         ]
         stopped = asyncio.create_task(self._wait_for_stop())
         failures: list[asyncio.Future[None]] = [
-            publisher.failure,
+            delivery.failure,
             *{lane.scheduler.failure for lane in lanes.values()},
             *side,
         ]
@@ -297,20 +313,28 @@ def _keep_costs(states: CostStates, lane: Lane) -> None:
     states.save(lane.engine, lane.scheduler.learned_costs)
 
 
-def make_producer(
-    connection: Connection, *, request_timeout_ms: int, max_request_size: int
-) -> AIOKafkaProducer:
+def make_producer(settings: Settings, transactional_id: str | None = None) -> AIOKafkaProducer:
     """Return a producer that neither loses nor doubles what it acknowledged."""
+    transactional = (
+        {}
+        if transactional_id is None
+        else {
+            "transactional_id": transactional_id,
+            # Its waits are for the broker to be done with the transaction before: milliseconds.
+            "retry_backoff_ms": 10,
+        }
+    )
     return AIOKafkaProducer(
-        **connection.client_options(),
+        **settings.connection().client_options(),
+        **transactional,
         enable_idempotence=True,
         acks="all",
         # Results leave when they are ready; under load they gather while a send is under way.
         linger_ms=0,
         # Of one partition: while a batch is full and another under way, all others have to wait.
         max_batch_size=BATCH_BYTES,
-        request_timeout_ms=request_timeout_ms,
-        max_request_size=max_request_size,
+        request_timeout_ms=settings.request_timeout_ms,
+        max_request_size=settings.max_record_bytes + HEADROOM_BYTES,
     )
 
 

@@ -11,6 +11,7 @@ import click
 
 from inference.work import OverloadPolicy
 from schemas.events import Modality
+from streams.delivery.mode import DeliveryMode
 from streams.logs import configure
 from streams.options import config_option
 from streams.settings import Settings, load_settings, parse_models
@@ -32,6 +33,11 @@ _MODALITIES = click.Choice([modality.value for modality in Modality])
     multiple=True,
     metavar="[MODALITY=]PATH|NAME",
     help="Of one modality, or of all that it can read. Repeatable.",
+)
+@click.option(
+    "--delivery",
+    type=click.Choice([mode.value for mode in DeliveryMode]),
+    help="What holds under faults; exactly once costs latency and is for committed readers.",
 )
 @click.option("--partitions", type=int, help="Partitions of topics that are created.")
 @click.option("--create-topics/--no-create-topics", default=None, help="Create missing topics.")

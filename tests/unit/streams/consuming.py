@@ -9,6 +9,7 @@ from aiokafka import TopicPartition
 
 from schemas.errors import BrokerError
 from streams.consume import ConsumeLoop
+from streams.delivery.at_least_once import AtLeastOnce
 from streams.offsets import Ledger
 from tests.fakes.clock import ManualClock
 from tests.fakes.consumer import FakeConsumer, FakeLog
@@ -95,6 +96,7 @@ async def consuming(
         make_consumer=make,
         lanes=lanes,  # type: ignore[arg-type]
         ledger=ledger,
+        delivery=AtLeastOnce(None, ledger),  # type: ignore[arg-type]  # nothing is sent
         max_poll_records=100,
         drain_s=DRAIN_S,
         commit_interval_s=COMMIT_INTERVAL_S,

@@ -13,6 +13,7 @@ from aiokafka.errors import (
 
 from schemas.errors import BrokerError
 from streams import consume
+from streams.delivery import at_least_once
 from tests.fakes.consumer import FakeConsumer
 from tests.unit.streams.consuming import (
     COMMIT_INTERVAL_S,
@@ -198,7 +199,7 @@ async def test_a_commit_that_nobody_answers_does_not_hold_up_the_stop() -> None:
         rig.loop.stop()
         await turns()
         assert not rig.running.done()
-        await rig.pass_time(consume.COMMIT_S)
+        await rig.pass_time(at_least_once.COMMIT_S)
         await rig.running
         assert rig.consumer.stopped
 

@@ -15,8 +15,11 @@ from aiokafka.errors import (
 from schemas.errors import BrokerError
 from schemas.kafka import Outbound
 from streams import publisher as publisher_module
+from streams.offsets import OffsetTracker
 from streams.publisher import Parcel, Publisher
 from streams.underway import WINDOW
+
+TRACKER = OffsetTracker()
 
 
 class ScriptedProducer:
@@ -81,7 +84,7 @@ async def test_topics_are_sent_in_turns_each_in_its_order() -> None:
     producer = ScriptedProducer()
     publisher = Publisher(producer)  # type: ignore[arg-type]
     for topic, name in (*(("news", f"n{number}") for number in range(4)), ("camera", "c0")):
-        parcel = Parcel(topic, lambda name=name: outbound(name.encode()), lambda: None)
+        parcel = Parcel(topic, lambda name=name: outbound(name.encode()), lambda: None, TRACKER)
         publisher.publish(parcel)
     assert (publisher.waiting("news"), publisher.waiting("camera")) == (4, 1)
     assert publisher.waiting("other") == 0
@@ -99,7 +102,7 @@ async def test_answers_in_time_do_not_wait_behind_what_has_no_deadline() -> None
     for name in ("shed 0", "shed 1", "shed 2", "answer"):
         made = partial(outbound, name.encode())
         patient = name.startswith("shed")
-        publisher.publish(Parcel("news", made, lambda: None, patient=patient))
+        publisher.publish(Parcel("news", made, lambda: None, TRACKER, patient=patient))
     assert publisher.waiting("news") == 4
     publisher.start()
     assert await publisher.flush(10)
@@ -118,7 +121,7 @@ async def test_no_more_is_made_than_can_be_sent_soon() -> None:
 
     publisher = Publisher(producer)  # type: ignore[arg-type]
     for _ in range(2 * WINDOW):
-        publisher.publish(Parcel("t", make, lambda: None))
+        publisher.publish(Parcel("t", make, lambda: None, TRACKER))
     publisher.start()
     for _ in range(4 * WINDOW):
         await asyncio.sleep(0)
@@ -137,7 +140,7 @@ async def test_records_leave_in_order_and_are_acknowledged() -> None:
     """Each parcel's callback runs once."""
     producer, acknowledged = ScriptedProducer(), []
     parcels = [
-        Parcel("t", lambda n=n: outbound(b"%d" % n), lambda n=n: acknowledged.append(n))
+        Parcel("t", lambda n=n: outbound(b"%d" % n), lambda n=n: acknowledged.append(n), TRACKER)
         for n in range(5)
     ]
     publisher = await run(producer, *parcels)
@@ -151,7 +154,7 @@ async def test_a_passing_fault_is_sent_again(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(publisher_module, "RETRY_BASE_S", 0.0)
     producer, acknowledged = ScriptedProducer(KafkaTimeoutError()), []
     publisher = await run(
-        producer, Parcel("t", lambda: outbound(b"x"), lambda: acknowledged.append(1))
+        producer, Parcel("t", lambda: outbound(b"x"), lambda: acknowledged.append(1), TRACKER)
     )
     await publisher.close()
     assert len(producer.sent) == 2
@@ -162,7 +165,7 @@ async def test_a_lasting_fault_stops_the_worker_without_an_acknowledgement() -> 
     """The event stays uncommitted, so that its next owner answers it."""
     producer, acknowledged = ScriptedProducer(TopicAuthorizationFailedError()), []
     publisher = await run(
-        producer, Parcel("secret", lambda: outbound(b"x"), lambda: acknowledged.append(1))
+        producer, Parcel("secret", lambda: outbound(b"x"), lambda: acknowledged.append(1), TRACKER)
     )
     with pytest.raises(BrokerError, match="topic secret"):
         await publisher.failure
@@ -177,6 +180,7 @@ async def test_a_record_too_large_leaves_in_its_smaller_form() -> None:
         "t",
         lambda: outbound(b"large"),
         lambda: acknowledged.append(1),
+        TRACKER,
         fallback=lambda: outbound(b""),
     )
     publisher = await run(producer, parcel)
@@ -191,7 +195,9 @@ async def test_an_event_with_two_ends_stops_the_worker() -> None:
     def acknowledged() -> None:
         raise ValueError("offset 4 is not in flight")
 
-    publisher = await run(ScriptedProducer(), Parcel("t", lambda: outbound(b"x"), acknowledged))
+    publisher = await run(
+        ScriptedProducer(), Parcel("t", lambda: outbound(b"x"), acknowledged, TRACKER)
+    )
     with pytest.raises(ValueError, match="offset 4"):
         await asyncio.wait_for(publisher.failure, 5)
     await publisher.close()

@@ -1,0 +1,48 @@
+"""What a group has committed for a partition, metadata included."""
+
+from collections.abc import Collection
+from typing import NamedTuple
+
+from aiokafka import TopicPartition
+
+from streams.clients import open_admin
+from streams.connection import Connection
+
+
+class Committed(NamedTuple):
+    """Offset and metadata; an offset of ``None`` means that nothing was committed yet."""
+
+    offset: int | None = None
+    metadata: str = ""
+
+
+class GroupOffsets:
+    """Reads the offsets of one group.
+
+    aiokafka's consumer tells offsets without their metadata, hence an administration client. The
+    broker is not asked for stable offsets, which aiokafka (0.14) cannot: read only what no open
+    transaction can change, that is, after the partition's producer has been initialised.
+    """
+
+    def __init__(self, connection: Connection, group: str) -> None:
+        self._connection = connection
+        self._group = group
+
+    async def read(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, Committed]:
+        """Return what is committed for each of the partitions.
+
+        Raises:
+            BrokerError: No broker answers.
+            KafkaError: The broker refuses.
+        """
+        if not partitions:
+            return {}
+        async with open_admin(self._connection) as admin:
+            found = await admin.list_consumer_group_offsets(
+                self._group, partitions=list(partitions)
+            )
+        return {
+            partition: Committed(one.offset, one.metadata or "")
+            for partition in partitions
+            if (one := found.get(partition)) is not None and one.offset >= 0
+        }

@@ -1,0 +1,185 @@
+"""Exactly once: results, dead letters and offsets in one Kafka transaction per input partition.
+
+The protocol, step by step:
+
+1. A partition is assigned. A producer with the transactional id ``GROUP/TOPIC/PARTITION`` is
+   initialised: the broker fences whoever had the id before and ends the transaction that it left.
+2. Only then the group's offset is read, with the finished offsets beyond it, and the partition is
+   read from there. What was finished is skipped.
+3. Results and dead letters are gathered. A transaction takes all that is ready, the offset up to
+   which the partition is finished, and which offsets beyond it are; it commits at once.
+4. The transaction is committed: its offsets are complete.
+5. A partition is revoked: what is in flight may finish within the drain budget, the transaction
+   under way ends, the producer is stopped. What did not finish is the next owner's.
+
+So no two workers can commit for one partition at the same time, whatever the group believes, and
+what a worker commits continues exactly what was committed before.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from schemas.errors import BrokerError
+from streams.delivery.committed import Committed, GroupOffsets
+from streams.delivery.finished import decode_finished
+from streams.delivery.tail import Tail
+from streams.delivery.transactions import Times, Transactions
+from streams.offsets import Ledger
+from streams.publisher import Parcel
+
+COMMIT_GUESS_S = 0.01
+"""What a transaction is taken to need until some have been seen."""
+RELEASE_S = 3.0
+"""How long a transaction under way may take when its partition is revoked."""
+
+
+class ExactlyOnce:
+    """The transactions of all partitions that this worker owns.
+
+    Args:
+        group: The consumer group, which is also the first part of every transactional id.
+        make_producer: Builds the producer of a transactional id, not started.
+        offsets: Reads the group's offsets.
+        intervals_s: From one transaction of a partition to its next, by topic.
+    """
+
+    def __init__(
+        self,
+        *,
+        group: str,
+        ledger: Ledger,
+        make_producer: Callable[[str], AIOKafkaProducer],
+        offsets: GroupOffsets,
+        intervals_s: Mapping[str, float],
+    ) -> None:
+        self._group = group
+        self._ledger = ledger
+        self._make_producer = make_producer
+        self._offsets = offsets
+        self._intervals_s = intervals_s
+        longest_s = max(intervals_s.values(), default=0.0)
+        self._times = Times(Tail(longest_s + 2 * COMMIT_GUESS_S), Tail(COMMIT_GUESS_S))
+        self._open: dict[object, Transactions] = {}
+        """By the tracker that follows the partition."""
+        self._taking_over: asyncio.Task[None] | None = None
+        self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Fails with a :class:`BrokerError` when a partition was lost or cannot be answered."""
+
+    @property
+    def lead_s(self) -> float:
+        """Seconds from publishing until committed, hardly exceeded."""
+        return self._times.lead.seconds
+
+    @property
+    def margin_s(self) -> float:
+        """Seconds from the making of a record to the end of its transaction, hardly exceeded."""
+        return self._times.commit.seconds
+
+    def publish(self, parcel: Parcel) -> None:
+        """Take one parcel, unless its partition is somebody else's by now."""
+        if transactions := self._open.get(parcel.tracker):
+            transactions.publish(parcel)
+
+    def waiting(self, topic: str) -> int:
+        """Return how many records of a topic wait for a transaction."""
+        return sum(one.waiting(topic) for one in self._open.values())
+
+    async def take_over(
+        self, consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition]
+    ) -> bool:
+        """Fence the earlier owners of these partitions, then learn where they stopped.
+
+        Where that fails, :attr:`failure` fires.
+        """
+        del consumer
+        self._taking_over = asyncio.create_task(self._take_over(partitions))
+        await asyncio.wait([self._taking_over])
+        if not self._taking_over.cancelled() and (error := self._taking_over.exception()):
+            self._fail(error)
+        return True
+
+    async def start_of(self, consumer: AIOKafkaConsumer, partition: TopicPartition) -> int | None:
+        """Return what was committed when the partition was taken over."""
+        del consumer
+        transactions = self._open.get(self._ledger.tracker(partition))
+        return transactions.committed.offset if transactions else None
+
+    async def commit(self, consumer: AIOKafkaConsumer) -> None:
+        """Nothing is left to do: transactions commit as results come."""
+
+    async def hand_over(self, consumer: AIOKafkaConsumer) -> None:
+        """Let the transactions under way end, and stop the producers."""
+        del consumer
+        await self._let_go()
+
+    async def close(self) -> None:
+        """Stop sending; what is not committed stays so."""
+        await self._let_go()
+        if self.failure.done():
+            self.failure.exception()  # seen: an unread exception would be logged as lost
+        else:
+            self.failure.cancel()
+
+    async def _take_over(self, partitions: Collection[TopicPartition]) -> None:
+        opening = {partition: self._transactions(partition) for partition in partitions}
+        try:
+            async with asyncio.TaskGroup() as group:
+                for one in opening.values():
+                    group.create_task(one.open())
+            committed = await self._offsets.read(partitions)
+            finished = {
+                partition: decode_finished(found.offset or 0, found.metadata)
+                for partition, found in committed.items()
+            }
+        except BaseException as error:
+            await asyncio.gather(*(one.close(0.0) for one in opening.values()))
+            raise _only(error) from error
+        self._ledger.assign(partitions, finished)
+        for partition, one in opening.items():
+            one.committed = committed.get(partition, Committed())
+            if (tracker := self._ledger.tracker(partition)) is not None:
+                self._open[tracker] = one
+                one.start(tracker, self._ended)
+
+    def _transactions(self, partition: TopicPartition) -> Transactions:
+        # A topic has no slash in its name, so no two groups come to the same one.
+        identity = f"{self._group}/{partition.topic}/{partition.partition}"
+
+        async def read() -> Committed:
+            return (await self._offsets.read([partition])).get(partition, Committed())
+
+        return Transactions(
+            partition,
+            group=self._group,
+            make_producer=lambda: self._make_producer(identity),
+            read_committed=read,
+            interval_s=self._intervals_s[partition.topic],
+            times=self._times,
+        )
+
+    async def _let_go(self) -> None:
+        if self._taking_over is not None:
+            self._taking_over.cancel()
+            await asyncio.gather(self._taking_over, return_exceptions=True)
+        leaving, self._open = list(self._open.values()), {}
+        await asyncio.gather(*(one.close(RELEASE_S) for one in leaving))
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        if not task.cancelled() and (error := task.exception()):
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        if not self.failure.done():
+            self.failure.set_exception(error)
+
+
+def _only(error: BaseException) -> BaseException:
+    """Take the first error out of a task group's."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, KafkaError | ValueError):
+        return BrokerError(f"the group's offsets could not be read: {error!r}")
+    return error

@@ -1,0 +1,55 @@
+"""What the worker asks of delivery, whichever way it is done."""
+
+import asyncio
+from collections.abc import Collection
+from typing import Protocol
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from streams.publisher import Parcel
+
+
+class Outlet(Protocol):
+    """Where a lane puts what is ready to leave."""
+
+    @property
+    def lead_s(self) -> float:
+        """Seconds from :meth:`publish` until subscribers can read what it took."""
+
+    @property
+    def margin_s(self) -> float:
+        """Seconds from the making of a record until subscribers can read it; verdicts count it."""
+
+    def publish(self, parcel: Parcel) -> None:
+        """Take one parcel; it leaves as soon as it can."""
+
+    def waiting(self, topic: str) -> int:
+        """Return how many records of a topic wait to be sent."""
+
+
+class Delivery(Outlet, Protocol):
+    """Takes parcels out and keeps the group's offsets true to them."""
+
+    failure: "asyncio.Future[None]"
+    """Fails with a :class:`BrokerError` when the worker must stop."""
+
+    async def take_over(
+        self, consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition]
+    ) -> bool:
+        """Own exactly these partitions from now on; the ledger follows them when this returns.
+
+        Returns:
+            Whether they have to be read from :meth:`start_of`, wherever the consumer stands.
+        """
+
+    async def start_of(self, consumer: AIOKafkaConsumer, partition: TopicPartition) -> int | None:
+        """Return where to read an owned partition from; ``None`` for its beginning."""
+
+    async def commit(self, consumer: AIOKafkaConsumer) -> None:
+        """Commit what is complete, where that is not done as it completes."""
+
+    async def hand_over(self, consumer: AIOKafkaConsumer) -> None:
+        """Commit what is complete and let go: the partitions are about to be somebody else's."""
+
+    async def close(self) -> None:
+        """Stop sending; what has not been acknowledged stays uncommitted."""
