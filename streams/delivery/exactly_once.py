@@ -32,6 +32,9 @@ from streams.publisher import Parcel
 
 COMMIT_GUESS_S = 0.01
 """What a transaction is taken to need until some have been seen."""
+AT_A_TIME = 2
+"""Transactions under way together. More would end no sooner, since each keeps client and broker at
+work for a millisecond or two, but more of them would be needed for the same results."""
 RELEASE_S = 3.0
 """How long a transaction under way may take when its partition is revoked."""
 
@@ -62,6 +65,7 @@ class ExactlyOnce:
         self._intervals_s = intervals_s
         longest_s = max(intervals_s.values(), default=0.0)
         self._times = Times(Tail(longest_s + 2 * COMMIT_GUESS_S), Tail(COMMIT_GUESS_S))
+        self._turns = asyncio.Semaphore(AT_A_TIME)
         self._open: dict[object, Transactions] = {}
         """By the tracker that follows the partition."""
         self._taking_over: asyncio.Task[None] | None = None
@@ -157,6 +161,7 @@ class ExactlyOnce:
             make_producer=lambda: self._make_producer(identity),
             read_committed=read,
             interval_s=self._intervals_s[partition.topic],
+            turns=self._turns,
             times=self._times,
         )
 

@@ -72,6 +72,7 @@ class Transactions:
         make_producer: Builds the partition's producer, not started.
         read_committed: Reads what the group has committed for the partition.
         interval_s: From the start of one transaction to the start of the next, at least.
+        turns: Shared by the partitions: how many may be in a transaction at the same time.
         times: Shared by the partitions; observed here.
     """
 
@@ -83,6 +84,7 @@ class Transactions:
         make_producer: Callable[[], AIOKafkaProducer],
         read_committed: Callable[[], Awaitable[Committed]],
         interval_s: float,
+        turns: asyncio.Semaphore,
         times: Times,
     ) -> None:
         self.partition = partition
@@ -92,6 +94,7 @@ class Transactions:
         self._make_producer = make_producer
         self._read_committed = read_committed
         self._interval_s = interval_s
+        self._turns = turns
         self._times = times
         self._producer: AIOKafkaProducer | None = None
         self._tracker = OffsetTracker()
@@ -155,19 +158,18 @@ class Transactions:
             await asyncio.gather(idle, self._task, return_exceptions=True)
         if self._in_transaction:
             await self._abort()
+            self._in_transaction = False
         await self._close_producer()
 
     async def _run(self) -> None:
         while True:
             await self._ready.wait()
             await self._pause()
-            self._ready.clear()
-            if ready := self._take():
-                await self._deliver(ready)
-                if self._waiting:
-                    self._ready.set()
-                else:
-                    self._idle.set()
+            await self._deliver()
+            if self._waiting:
+                self._ready.set()
+            else:
+                self._idle.set()
 
     async def _pause(self) -> None:
         rest_s = self._begun_at + self._interval_s - asyncio.get_running_loop().time()
@@ -188,30 +190,39 @@ class Transactions:
         self._waiting = [one for one, does in zip(self._waiting, fits, strict=True) if not does]
         return ready
 
-    async def _deliver(self, ready: list[_Waiting]) -> None:
-        """Commit these parcels in one transaction, however often it takes, and acknowledge them.
+    async def _deliver(self) -> None:
+        """Commit what is ready in one transaction, however often it takes, and acknowledge it.
 
         Raises:
             FencedError: The partition has another owner.
             BrokerError: The broker did not take it in :data:`MAX_ATTEMPTS` attempts.
         """
-        target = self._target(ready)
+        ready: list[_Waiting] = []
+        target = self.committed
         attempts = 1
         while True:
-            started = asyncio.get_running_loop().time()
-            try:
-                await self._transact([one.parcel for one in ready], target)
-                break
-            except (ProducerFenced, InvalidProducerEpoch) as error:
-                raise self._fenced("its producer was fenced") from error
-            except _TooLargeError as error:
-                ready = [_smaller(one, error) for one in ready]
-            except (KafkaError, AssertionError) as error:
-                # aiokafka asserts where a producer has failed for good between two of our calls.
-                if attempts == MAX_ATTEMPTS:
-                    raise self._refused(error, attempts) from error
-                attempts += 1
-                await self._back_off("transaction_repeated", error, attempts)
+            # Waiting for a turn is no loss: what becomes ready meanwhile is taken along.
+            async with self._turns:
+                if not ready:
+                    self._ready.clear()
+                    ready = self._take()
+                    target = self._target(ready)
+                started = asyncio.get_running_loop().time()
+                try:
+                    await self._transact([one.parcel for one in ready], target)
+                    break
+                except (ProducerFenced, InvalidProducerEpoch) as error:
+                    raise self._fenced("its producer was fenced") from error
+                except _TooLargeError as error:
+                    ready = [_smaller(one, error) for one in ready]
+                except (KafkaError, AssertionError) as error:
+                    # aiokafka asserts where a producer has failed for good between our calls.
+                    failure = error
+                    attempts += 1
+            if attempts > 1:
+                if attempts > MAX_ATTEMPTS:
+                    raise self._refused(failure, MAX_ATTEMPTS) from failure
+                await self._back_off("transaction_repeated", failure, attempts)
             metrics.TRANSACTIONS.labels("repeated").inc()
             if await self._reopen(target):
                 break
