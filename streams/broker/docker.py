@@ -97,6 +97,7 @@ async def open_docker(
     port: int | None = None,
     data_dir: Path | None = None,
     properties: Mapping[str, str] | None = None,
+    advertised_port: int | None = None,
 ) -> AsyncIterator[RunningBroker]:
     """Run the official image for as long as the context lasts.
 
@@ -106,6 +107,7 @@ async def open_docker(
         port: For clients; ``None`` takes a free one.
         data_dir: Must be ``None``: the data live and die with the container.
         properties: Settings of the node on top of ours.
+        advertised_port: What clients are told to connect to, in place of the broker's own.
 
     Raises:
         BrokerError: No engine answers, the image cannot be had, or Kafka does not come up.
@@ -118,7 +120,7 @@ async def open_docker(
     if reason:
         raise BrokerError(f"provider docker: {reason}")
     free = free_ports(3)
-    ports = Ports(port or free[0], free[1], free[2])
+    ports = Ports(port or free[0], free[1], free[2], advertised_port)
     container = _container(ports, properties or {})
     say(f"starting {IMAGE}; the first time it is pulled")
     try:

@@ -50,6 +50,7 @@ async def open_embedded(
     port: int | None = None,
     data_dir: Path | None = None,
     properties: Mapping[str, str] | None = None,
+    advertised_port: int | None = None,
 ) -> AsyncIterator[RunningBroker]:
     """Run the embedded broker for as long as the context lasts.
 
@@ -57,6 +58,7 @@ async def open_embedded(
         port: For clients; ``None`` takes a free one.
         data_dir: Keeps the data after the end; ``None`` keeps them in a temporary directory.
         properties: Must be empty: this broker has no such settings.
+        advertised_port: Must be ``None``, likewise.
 
     Raises:
         BrokerError: The package is missing, settings were given, or it does not come up.
@@ -69,6 +71,11 @@ async def open_embedded(
         raise BrokerError(
             f"properties: {', '.join(properties)}: the embedded broker takes no Kafka settings; "
             "ask for provider maven or docker"
+        )
+    if advertised_port is not None:
+        raise BrokerError(
+            f"advertised_port: {advertised_port}: the embedded broker tells clients its own port "
+            "alone; ask for provider maven or docker"
         )
     with data_directory(data_dir) as home:
         say("the embedded broker is for trying out only: not for groups, transactions or safety")

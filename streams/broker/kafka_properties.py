@@ -46,11 +46,14 @@ class Ports:
         client: What ``bootstrap_servers`` names; its protocol can be changed.
         internal: The broker talks to itself here, and readiness is asked for: plain text.
         controller: Metadata quorum of one.
+        advertised: What clients are told instead of ``client``: where something in between
+            listens for them.
     """
 
     client: int
     internal: int
     controller: int
+    advertised: int | None = None
 
 
 def node_properties(
@@ -83,7 +86,8 @@ def node_properties(
             f"{CONTROLLER}://127.0.0.1:{ports.controller}"
         ),
         "advertised.listeners": (
-            f"{CLIENT}://{advertise}:{ports.client},{INTERNAL}://{advertise}:{ports.internal}"
+            f"{CLIENT}://{advertise}:{ports.advertised or ports.client},"
+            f"{INTERNAL}://{advertise}:{ports.internal}"
         ),
         "listener.security.protocol.map": (
             f"{CLIENT}:PLAINTEXT,{INTERNAL}:PLAINTEXT,{CONTROLLER}:PLAINTEXT"

@@ -30,6 +30,7 @@ async def open_maven(
     port: int | None = None,
     data_dir: Path | None = None,
     properties: Mapping[str, str] | None = None,
+    advertised_port: int | None = None,
 ) -> AsyncIterator[RunningBroker]:
     """Run Apache Kafka for as long as the context lasts.
 
@@ -37,6 +38,7 @@ async def open_maven(
         port: For clients; ``None`` takes a free one.
         data_dir: Keeps the data after the end; ``None`` keeps them in a temporary directory.
         properties: Settings of the node on top of ours.
+        advertised_port: What clients are told to connect to, in place of the broker's own.
 
     Raises:
         BrokerError: There is no Java, the jars cannot be had, or Kafka does not come up.
@@ -47,7 +49,7 @@ async def open_maven(
         raise BrokerError(f"provider maven: {reason}")
     jars = await ensure_jars()
     with data_directory(data_dir) as home:
-        node = _Node(java, jars, home, dict(properties or {}))
+        node = _Node(java, jars, home, dict(properties or {}), advertised_port)
         broker = await node.come_up(port)
         try:
             yield broker
@@ -58,11 +60,19 @@ async def open_maven(
 class _Node:
     """One Kafka node in one directory."""
 
-    def __init__(self, java: Path, jars: Path, home: Path, properties: dict[str, str]) -> None:
+    def __init__(
+        self,
+        java: Path,
+        jars: Path,
+        home: Path,
+        properties: dict[str, str],
+        advertised_port: int | None,
+    ) -> None:
         self._java = java
         self._jars = jars
         self._home = home
         self._properties = properties
+        self._advertised_port = advertised_port
         self._config = home / "server.properties"
         self._process = self._broker()
 
@@ -71,7 +81,7 @@ class _Node:
         attempts = PORT_ATTEMPTS if port is None else 1
         for attempt in range(1, attempts + 1):
             free = free_ports(3)
-            ports = Ports(port or free[0], free[1], free[2])
+            ports = Ports(port or free[0], free[1], free[2], self._advertised_port)
             self._process = self._broker()  # with a log of its own
             try:
                 return await self._start(ports)

@@ -78,6 +78,7 @@ async def open_broker(
     data_dir: str | Path | None = None,
     properties: Mapping[str, str] | None = None,
     security: Security | None = None,
+    advertised_port: int | None = None,
 ) -> AsyncIterator[RunningBroker]:
     """Yield a broker that answers: one that is given, or one of our own that ends with the context.
 
@@ -93,6 +94,8 @@ async def open_broker(
         data_dir: Keeps the broker's data after the end; ``None`` throws them away.
         properties: Settings of Apache Kafka on top of ours, see ``docs/brokers.md``.
         security: How to reach a given one; our own are plain text.
+        advertised_port: What Apache Kafka tells clients to connect to in place of its own port, for
+            a proxy on the loopback interface. ``check_address`` still leads past it.
 
     Raises:
         BrokerError: The given address does not answer, or no broker can be started.
@@ -109,7 +112,9 @@ async def open_broker(
     if port is not None:
         require_free(port)
     directory = None if data_dir is None else Path(data_dir)
-    opened = _OPENERS[provider](port=port, data_dir=directory, properties=properties)
+    opened = _OPENERS[provider](
+        port=port, data_dir=directory, properties=properties, advertised_port=advertised_port
+    )
     async with opened as broker:
         yield broker
 

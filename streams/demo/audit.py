@@ -85,7 +85,7 @@ async def _audit(consumer: AIOKafkaConsumer, since: Ends, modality: Modality) ->
     found = Audit()
     events = event_topic(modality)
     ids: dict[_Origin, str | None] = {}
-    async for record in _records(consumer, since, events):
+    async for record in records_until_end(consumer, since, events):
         ids[events, record.partition, record.offset] = _announced_id(record)
     found.events_in = len(ids)
     answered: set[_Origin] = set()
@@ -101,11 +101,11 @@ async def _audit(consumer: AIOKafkaConsumer, since: Ends, modality: Modality) ->
         answered.add(origin)
         return True
 
-    async for record in _records(consumer, since, result_topic(modality)):
+    async for record in records_until_end(consumer, since, result_topic(modality)):
         result = decode_result(record.value)
         if is_first(result.source, result.event_id):
             found.count(result)
-    async for record in _records(consumer, since, dead_letter_topic(events)):
+    async for record in records_until_end(consumer, since, dead_letter_topic(events)):
         letter = decode_dead_letter(to_record(record))
         if is_first(letter.source, letter.event_id):
             found.dead_letters += 1
@@ -114,10 +114,19 @@ async def _audit(consumer: AIOKafkaConsumer, since: Ends, modality: Modality) ->
     return found
 
 
-async def _records(
+async def records_until_end(
     consumer: AIOKafkaConsumer, since: Ends, topic: str
 ) -> AsyncIterator[ConsumerRecord]:
-    """Read a topic from where it ended before the demo to where it ends now."""
+    """Read a topic from given offsets to where it ends now.
+
+    Args:
+        consumer: Of no group, started; its assignment is replaced.
+        since: Where to begin; partitions of other topics are passed over.
+        topic: The one to read.
+
+    Raises:
+        BrokerError: The topic cannot be read to its end.
+    """
     begins = {one: begin for one, begin in since.items() if one.topic == topic}
     ends: Ends = await consumer.end_offsets(list(begins))
     left = {one: end for one, end in ends.items() if begins[one] < end}
