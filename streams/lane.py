@@ -106,6 +106,7 @@ class Lane:
 
     def admit(self, records: Sequence[ConsumerRecord], tracker: OffsetTracker) -> None:
         """Take in records whose offsets have begun."""
+        self._publisher.expect(records, tracker)
         works = self._ingress.admit(records, tracker)
         found = [(work, self._known.find(work)) for work in works]
         # In order: a later image may supersede an earlier one, whichever of them is known.

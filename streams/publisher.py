@@ -4,12 +4,12 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 import structlog
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, ConsumerRecord
 from aiokafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
 
 from schemas.errors import BrokerError
@@ -78,6 +78,9 @@ class Publisher:
         """Begin sending."""
         self._task = asyncio.create_task(self._send_all(), name="publisher")
         self._task.add_done_callback(self._ended)
+
+    def expect(self, records: Sequence[ConsumerRecord], tracker: OffsetTracker) -> None:
+        """Nothing depends on what is to come."""
 
     def publish(self, parcel: Parcel) -> None:
         """Put one record into the outbox; see :meth:`waiting` for when to stop."""

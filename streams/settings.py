@@ -173,6 +173,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     transaction_ms: Milliseconds | None = None
     """Under ``exactly_once``, least time from one transaction of a partition to its next; unset for
     a tenth of the topic's budget. Longer ones cost less and keep results waiting."""
+    preserve_ordering: bool = False
+    """Whether answers to events of the same key leave in the order of the events; the model works
+    on them as they suit it, and keys do not wait for each other."""
     commit_interval_ms: Milliseconds = 200.0
     """How often finished offsets are committed; ``exactly_once`` does that with the results."""
     drain_ms: Milliseconds = 5_000.0
@@ -185,6 +188,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     embedded one does: a worker would otherwise spend a core on asking. It adds to latency."""
     session_timeout_ms: PositiveInt = 10_000
     """Silence after which the broker gives a dead worker's partitions to others."""
+    group_instance_id: str | None = None
+    """Static membership: under this name, its own in the group, a worker that comes back within
+    ``session_timeout_ms`` gets its partitions again without disturbing the others. Until then
+    nobody has them, after a stop too. Of ``workers``, each gets ``-0``, ``-1``, … appended."""
     stall_ms: Milliseconds = 30_000.0
     """Lag without progress for this long makes the watchdog rebuild the consumer."""
     connect_timeout_ms: Milliseconds = 30_000.0

@@ -103,6 +103,8 @@ class Supervisor:
     async def _run_once(self, index: int) -> int | None:
         settings = as_flags(self._settings)
         settings |= {"workers": 1, "metrics_port": None}
+        if name := self._settings.group_instance_id:
+            settings["group_instance_id"] = f"{name}-{index}"
         ours, theirs = self._context.Pipe()
         process = self._context.Process(
             target=self._target, args=(settings, theirs), name=f"headrace-worker-{index}"

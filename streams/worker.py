@@ -25,8 +25,9 @@ from streams.cost_state import CostStates
 from streams.delivery.at_least_once import AtLeastOnce
 from streams.delivery.committed import GroupOffsets
 from streams.delivery.exactly_once import ExactlyOnce
+from streams.delivery.in_order import InKeyOrder
 from streams.delivery.mode import DeliveryMode
-from streams.delivery.protocol import Delivery
+from streams.delivery.protocol import Delivery, Outlet
 from streams.explaining import ScheduleLog
 from streams.health import Health, serve
 from streams.lane import Lane
@@ -43,6 +44,7 @@ log = structlog.get_logger(__name__)
 CONNECT_RETRY_S = 0.5
 BATCH_BYTES = 128 * 1024
 KEEP_COSTS_EVERY_S = 60
+HEARTBEAT_MS = 100
 HEADROOM_BYTES = 1024 * 1024
 """What a dead letter may need beyond the record that it is about: headers, the batch's fields."""
 
@@ -180,6 +182,11 @@ class Worker:
             device_timeout_ms=settings.scheduler.device_timeout_ms,
             observer=self._explaining,
         )
+        outlet: Outlet = delivery
+        if settings.preserve_ordering:
+            # A transaction repeats all of its records in their order.
+            in_transactions = settings.delivery is DeliveryMode.EXACTLY_ONCE
+            outlet = InKeyOrder(delivery, one_at_a_time=not in_transactions)
         lanes = (
             Lane(
                 route,
@@ -188,7 +195,7 @@ class Worker:
                 scheduler_settings=_part_of_queue(settings.scheduler, len(served)),
                 limits=DEFAULT_LIMITS,
                 ledger=ledger,
-                publisher=delivery,
+                publisher=outlet,
                 device=device,
                 cache=settings.cache,
                 revisions=settings.revisions,
@@ -210,7 +217,10 @@ class Worker:
             # A group that has committed nothing starts with the oldest event: none is skipped.
             auto_offset_reset="earliest",
             session_timeout_ms=settings.session_timeout_ms,
-            heartbeat_interval_ms=max(1, settings.session_timeout_ms // 4),
+            # A rebalance waits until every member has heard of it, by its next heartbeat, and
+            # all of them stand still meanwhile.
+            heartbeat_interval_ms=min(HEARTBEAT_MS, max(1, settings.session_timeout_ms // 4)),
+            group_instance_id=settings.group_instance_id,
             rebalance_timeout_ms=int(settings.drain_ms) + settings.session_timeout_ms,
             # A fetch that finds nothing is answered after this; events are answered at once.
             fetch_max_wait_ms=500,

@@ -39,6 +39,12 @@ _MODALITIES = click.Choice([modality.value for modality in Modality])
     type=click.Choice([mode.value for mode in DeliveryMode]),
     help="What holds under faults; exactly once costs latency and is for committed readers.",
 )
+@click.option(
+    "--preserve-ordering/--no-preserve-ordering",
+    default=None,
+    help="Answers of one key leave in the order of their events.",
+)
+@click.option("--group-instance-id", metavar="NAME", help="Static membership in the group.")
 @click.option("--partitions", type=int, help="Partitions of topics that are created.")
 @click.option("--create-topics/--no-create-topics", default=None, help="Create missing topics.")
 @click.option("--metrics-port", type=int, help="Port of /metrics, /healthz, /readyz; 0: a free one")

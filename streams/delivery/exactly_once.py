@@ -17,9 +17,9 @@ what a worker commits continues exactly what was committed before.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas.errors import BrokerError
@@ -27,7 +27,7 @@ from streams.delivery.committed import Committed, GroupOffsets
 from streams.delivery.finished import decode_finished
 from streams.delivery.tail import Tail
 from streams.delivery.transactions import Times, Transactions
-from streams.offsets import Ledger
+from streams.offsets import Ledger, OffsetTracker
 from streams.publisher import Parcel
 
 COMMIT_GUESS_S = 0.01
@@ -81,6 +81,9 @@ class ExactlyOnce:
     def margin_s(self) -> float:
         """Seconds from the making of a record to the end of its transaction, hardly exceeded."""
         return self._times.commit.seconds
+
+    def expect(self, records: Sequence[ConsumerRecord], tracker: OffsetTracker) -> None:
+        """Nothing depends on what is to come."""
 
     def publish(self, parcel: Parcel) -> None:
         """Take one parcel, unless its partition is somebody else's by now."""

@@ -1,11 +1,12 @@
 """What the worker asks of delivery, whichever way it is done."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
+from streams.offsets import OffsetTracker
 from streams.publisher import Parcel
 
 
@@ -19,6 +20,9 @@ class Outlet(Protocol):
     @property
     def margin_s(self) -> float:
         """Seconds from the making of a record until subscribers can read it; verdicts count it."""
+
+    def expect(self, records: Sequence[ConsumerRecord], tracker: OffsetTracker) -> None:
+        """Hear of a partition's next events, in their order, before any of them is answered."""
 
     def publish(self, parcel: Parcel) -> None:
         """Take one parcel; it leaves as soon as it can."""

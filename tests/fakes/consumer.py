@@ -14,6 +14,7 @@ def record(
     value: bytes | None = b"{}",
     *,
     timestamp: int = -1,
+    key: bytes | None = None,
     headers: tuple[tuple[str, bytes], ...] = (),
 ) -> ConsumerRecord[bytes, bytes]:
     """Make a record as aiokafka hands it out."""
@@ -23,7 +24,7 @@ def record(
         offset=offset,
         timestamp=timestamp,
         timestamp_type=0,
-        key=None,
+        key=key,
         value=value,
         checksum=None,
         serialized_key_size=-1,
