@@ -28,6 +28,7 @@ from streams.delivery.exactly_once import ExactlyOnce
 from streams.delivery.in_order import InKeyOrder
 from streams.delivery.mode import DeliveryMode
 from streams.delivery.protocol import Delivery, Outlet
+from streams.delivery.transactions import TRANSACTION_S
 from streams.explaining import ScheduleLog
 from streams.health import Health, serve
 from streams.lane import Lane
@@ -330,6 +331,7 @@ def make_producer(settings: Settings, transactional_id: str | None = None) -> AI
         if transactional_id is None
         else {
             "transactional_id": transactional_id,
+            "transaction_timeout_ms": int(TRANSACTION_S * 1e3),
             # Its waits are for the broker to be done with the transaction before: milliseconds.
             "retry_backoff_ms": 10,
         }

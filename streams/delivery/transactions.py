@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import random
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import NamedTuple
@@ -22,12 +21,15 @@ from streams import metrics
 from streams.clients import stop_client
 from streams.delivery.committed import Committed
 from streams.delivery.finished import SPAN, encode_finished
+from streams.delivery.patience import Patience
 from streams.delivery.tail import Tail
 from streams.offsets import OffsetTracker
-from streams.publisher import MAX_ATTEMPTS, RETRY_BASE_S, Parcel
+from streams.publisher import Parcel
 
 log = structlog.get_logger(__name__)
 
+TRANSACTION_S = 30.0
+"""After this the broker ends a transaction of its own accord."""
 ABORT_S = 2.0
 """How long the broker may take to end what a producer leaves open."""
 _YIELD_EVERY = 16
@@ -113,20 +115,18 @@ class Transactions:
         before can commit nothing from here on, and ends what it had left open.
 
         Raises:
-            BrokerError: The broker refuses, or does not answer in :data:`MAX_ATTEMPTS` attempts.
+            BrokerError: The broker refuses, or does not answer for so long that patience ends.
         """
-        attempts = 1
+        patience = Patience(self.name)
         while True:
             self._producer = self._make_producer()
             try:
                 await self._producer.start()
             except KafkaError as error:
                 await self._close_producer()
-                denied = isinstance(error, TransactionalIdAuthorizationFailed)
-                if denied or attempts == MAX_ATTEMPTS:
-                    raise self._refused(error, attempts) from error
-                attempts += 1
-                await self._back_off("producer_retried", error, attempts)
+                if isinstance(error, TransactionalIdAuthorizationFailed):
+                    raise self._refused(error) from error
+                await patience.after("producer_retried", error)
             else:
                 return
 
@@ -195,12 +195,13 @@ class Transactions:
 
         Raises:
             FencedError: The partition has another owner.
-            BrokerError: The broker did not take it in :data:`MAX_ATTEMPTS` attempts.
+            BrokerError: The broker did not take it for so long that patience ends.
         """
         ready: list[_Waiting] = []
         target = self.committed
-        attempts = 1
+        patience = Patience(self.name)
         while True:
+            failure: BaseException | None = None
             # Waiting for a turn is no loss: what becomes ready meanwhile is taken along.
             async with self._turns:
                 if not ready:
@@ -212,19 +213,19 @@ class Transactions:
                     await self._transact([one.parcel for one in ready], target)
                     break
                 except (ProducerFenced, InvalidProducerEpoch) as error:
-                    raise self._fenced("its producer was fenced") from error
+                    # So does a broker treat a transaction that took too long.
+                    if asyncio.get_running_loop().time() - started < TRANSACTION_S:
+                        raise self._fenced("its producer was fenced") from error
+                    failure = error
                 except _TooLargeError as error:
                     ready = [_smaller(one, error) for one in ready]
                 except (KafkaError, AssertionError) as error:
                     # aiokafka asserts where a producer has failed for good between our calls.
                     failure = error
-                    attempts += 1
-            if attempts > 1:
-                if attempts > MAX_ATTEMPTS:
-                    raise self._refused(failure, MAX_ATTEMPTS) from failure
-                await self._back_off("transaction_repeated", failure, attempts)
             metrics.TRANSACTIONS.labels("repeated").inc()
-            if await self._reopen(target):
+            if failure is not None:
+                await patience.after("transaction_repeated", failure)
+            if await self._reopen(target, patience):
                 break
         self.committed = target
         self._acknowledge(ready, started)
@@ -275,11 +276,12 @@ class Transactions:
                 headers=outbound.headers,
                 partition=partition,
             )
+            sent.add_done_callback(_seen)
         except MessageSizeTooLargeError as error:
             raise _TooLargeError(parcel, error) from error
         return sent
 
-    async def _reopen(self, target: Committed) -> bool:
+    async def _reopen(self, target: Committed, patience: Patience) -> bool:
         """Start over with a new producer after a failure; say whether it had committed after all.
 
         Only what is found tells whether the partition is still ours: if somebody else had owned it
@@ -290,23 +292,20 @@ class Transactions:
             FencedError: Somebody else has moved the offset.
             BrokerError: No broker answers.
         """
-        await self._close_producer()
-        await self.open()
         self._in_transaction = False
-        try:
-            found = await self._read_committed()
-        except KafkaError as error:
-            raise self._refused(error, 1) from error
+        while True:
+            await self._close_producer()
+            await self.open()
+            try:
+                found = await self._read_committed()
+                break
+            except (KafkaError, BrokerError) as error:
+                await patience.after("offsets_retried", error)
         if found == target:
             return True
         if found != self.committed:
             raise self._fenced(f"its offset was moved from {self.committed[0]} to {found[0]}")
         return False
-
-    async def _back_off(self, event: str, error: Exception, attempts: int) -> None:
-        delay_s = RETRY_BASE_S * 2**attempts * random.uniform(0.5, 1.5)  # noqa: S311 - jitter
-        log.warning(event, partition=self.name, error=repr(error), delay_s=delay_s)
-        await asyncio.sleep(delay_s)
 
     def _acknowledge(self, delivered: list[_Waiting], started: float) -> None:
         now = asyncio.get_running_loop().time()
@@ -346,15 +345,10 @@ class Transactions:
             "worker's was committed since, so nothing is lost or doubled: start it again"
         )
 
-    def _refused(self, error: Exception, attempts: int) -> BrokerError:
-        if isinstance(error, TransactionalIdAuthorizationFailed):
-            return BrokerError(
-                f"{self.name}: this client may not use transactional ids; exactly-once "
-                f"delivery needs write and describe on those that begin with {self._group}/"
-            )
+    def _refused(self, error: Exception) -> BrokerError:
         return BrokerError(
-            f"{self.name}: the broker did not take a transaction after {attempts} "
-            f"attempts: {error!r}; nothing of it is committed"
+            f"{self.name}: this client may not use transactional ids ({error!r}); exactly-once "
+            f"delivery needs write and describe on those that begin with {self._group}/"
         )
 
 
@@ -374,6 +368,12 @@ def _smaller(one: _Waiting, refused: _TooLargeError) -> _Waiting:
         raise BrokerError(f"topic {parcel.topic}: a record is too large: {refused}")
     log.warning("record_too_large", topic=parcel.topic, error=str(refused))
     return one._replace(parcel=replace(parcel, make=parcel.fallback, fallback=None))
+
+
+def _seen(sent: "asyncio.Future[object]") -> None:
+    """Look at how it ended: of a transaction that fails half-way nobody else does."""
+    if not sent.cancelled():
+        sent.exception()
 
 
 def _offsets(waiting: list[_Waiting]) -> list[int]:

@@ -17,6 +17,7 @@ from aiokafka.errors import (
 
 from schemas.errors import BrokerError
 from schemas.kafka import Outbound
+from streams.delivery import patience
 from streams.delivery import transactions as module
 from streams.delivery.committed import Committed
 from streams.delivery.finished import decode_finished
@@ -102,6 +103,7 @@ async def rigged(cluster: FakeCluster | None = None) -> AsyncIterator[Rig]:
     ledger.assign([ONE])
 
     async def read() -> Committed:
+        cluster.fail("read")
         return cluster.offsets.get(ONE, Committed())
 
     transactions = Transactions(
@@ -128,7 +130,7 @@ async def rigged(cluster: FakeCluster | None = None) -> AsyncIterator[Rig]:
 @pytest.fixture(autouse=True)
 def no_back_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """Repeat at once."""
-    monkeypatch.setattr(module, "RETRY_BASE_S", 0.0)
+    monkeypatch.setattr(patience, "RETRY_BASE_S", 0.0)
 
 
 async def test_results_and_offsets_are_committed_together() -> None:
@@ -220,16 +222,19 @@ async def test_who_finds_the_offset_moved_after_a_fault_fails() -> None:
         assert rig.values == []
 
 
-async def test_a_lasting_fault_fails_without_acknowledgement() -> None:
-    """After a bounded number of attempts."""
+async def test_a_lasting_fault_fails_without_acknowledgement(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """After a time that is bounded."""
+    monkeypatch.setattr(patience, "PATIENCE_S", 0.05)
     async with rigged() as rig:
-        rig.cluster.faults = [("send", TopicAuthorizationFailedError())] * 9
+        rig.cluster.faults = [("send", TopicAuthorizationFailedError())] * 100_000
         rig.begin(1)
         rig.finish(1)
-        with pytest.raises(BrokerError, match=r"after 5 attempts.*nothing of it is committed"):
+        with pytest.raises(BrokerError, match=r"for 0.05 s.*nothing of it is committed"):
             await rig.until_failed()
         assert rig.acknowledged == []
-        assert len(rig.cluster.faults) == 4
+        assert len(rig.cluster.faults) < 99_999
 
 
 @pytest.mark.parametrize("point", ["send", "record"])
@@ -275,3 +280,26 @@ async def test_fencing_during_the_commit_counts_nothing() -> None:
         with pytest.raises(FencedError):
             await rig.until_failed()
         assert rig.values == []
+
+
+async def test_a_transaction_that_the_broker_ended_for_its_length_is_repeated(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nobody else had the partition: its offset is where this worker left it."""
+    monkeypatch.setattr(module, "TRANSACTION_S", 0.0)
+    async with rigged() as rig:
+        rig.cluster.faults = [("commit", ProducerFenced())]
+        rig.begin(1)
+        rig.finish(1)
+        await rig.until_acknowledged(1)
+        assert (rig.values, rig.committed) == ([b"1"], (2, []))
+
+
+async def test_offsets_that_cannot_be_read_at_once_are_asked_for_again() -> None:
+    """The broker has just come back."""
+    async with rigged() as rig:
+        rig.cluster.faults = [("send", KafkaTimeoutError()), ("read", KafkaTimeoutError())]
+        rig.begin(1)
+        rig.finish(1)
+        await rig.until_acknowledged(1)
+        assert (rig.values, rig.committed) == ([b"1"], (2, []))
