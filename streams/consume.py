@@ -119,6 +119,17 @@ class ConsumeLoop:
             lags[partition] = max(0, end - position)
         return lags
 
+    async def ask(self) -> None:
+        """Return when the broker has answered; at once while there is no consumer.
+
+        Raises:
+            KafkaError: It did not.
+        """
+        consumer, owned = self._consumer, self._ledger.partitions
+        if consumer is not None:
+            # Of the leader of every partition, or of any broker.
+            await (consumer.end_offsets(owned) if owned else consumer.topics())
+
     async def _until_interrupted(self, *work: Awaitable[None]) -> None:
         """Run ``work`` until a stop or rebuild is asked for, or one part of it fails."""
         tasks = [asyncio.ensure_future(part) for part in work]

@@ -165,6 +165,11 @@ TRANSACTION_SECONDS = Histogram(
     "From the start of a transaction to its commit.",
     buckets=_LATENCY_BUCKETS,
 )
+BROKER_REACHABLE = Gauge(
+    "headrace_broker_reachable",
+    "Worker processes that the broker answers.",
+    multiprocess_mode="livesum",
+)
 COMMITS = Counter("headrace_commits", "Offset commits, by outcome.", ["outcome"])
 REBALANCES = Counter("headrace_rebalances", "Times that the group's assignment changed.")
 DROPPED = Counter(

@@ -34,6 +34,7 @@ from streams.health import Health, serve
 from streams.lane import Lane
 from streams.loading import load_models
 from streams.offsets import Ledger
+from streams.reach import Reach
 from streams.routes import Route, routes_of
 from streams.settings import Settings
 from streams.topics import ensure_topics
@@ -252,6 +253,7 @@ class Worker:
         consuming = asyncio.create_task(loop.run(), name="consume")
         side = [
             asyncio.create_task(watchdog.run(), name="watchdog"),
+            asyncio.create_task(Reach(loop, self.health).run(), name="reach"),
             asyncio.create_task(self._watch_state(loop, ledger), name="state"),
             asyncio.create_task(_watch_costs(lanes, states), name="costs"),
         ]

@@ -312,6 +312,7 @@ class Transactions:
         self._times.commit.observe(now - started)
         self._times.lead.observe(now - delivered[0].since)
         metrics.TRANSACTIONS.labels("committed").inc()
+        metrics.COMMITS.labels("ok").inc()
         metrics.TRANSACTION_SECONDS.observe(now - started)
         for one in delivered:
             one.parcel.acknowledged()
