@@ -109,7 +109,7 @@ class ModelRunner:
         try:
             if job.prepare_error is not None:
                 raise job.prepare_error  # noqa: TRY301 - one path for both kinds of failure
-            job.outcomes.extend(_checked(job, job.prepared, len(job.encoded)))
+            job.outcomes.extend(checked(job.engine, job.prepared, job.effort, len(job.encoded)))
         except Exception as error:  # noqa: BLE001 - whatever the model raises, its neighbours live
             job.clean = False
             job.outcomes.extend(_bisect(job, job.encoded, error))
@@ -125,26 +125,30 @@ def _bisect(job: Job, encoded: Sequence[Encoded], error: Exception) -> list[Outc
     outcomes: list[Outcome] = []
     for half in (encoded[:middle], encoded[middle:]):
         try:
-            outcomes.extend(_checked(job, job.engine.prepare(half), len(half)))
+            outcomes.extend(_prepared_and_checked(job, half))
         except Exception as of_half:  # noqa: BLE001 - as above
             outcomes.extend(_bisect(job, half, of_half))
     return outcomes
 
 
-def _checked(job: Job, prepared: Any, events: int) -> list[Prediction]:
-    """Run a job, or a part of it, and distrust the answer.
+def _prepared_and_checked(job: Job, encoded: Sequence[Encoded]) -> list[Prediction]:
+    return checked(job.engine, job.engine.prepare(encoded), job.effort, len(encoded))
+
+
+def checked(engine: Engine, prepared: Any, effort: EffortLevel, events: int) -> list[Prediction]:
+    """Run a batch and distrust the answer.
 
     Raises:
         EngineError: Not one prediction per event, or a score that is no number.
     """
-    predictions = job.engine.run(prepared, job.effort)
+    predictions = engine.run(prepared, effort)
     if len(predictions) != events:
         raise EngineError(
             f"the model gave {len(predictions)} predictions for {events} events; "
             "an engine must return one per event, in order"
         )
     for prediction in predictions:
-        if not math.isfinite(math.fsum(prediction.scores)):
+        if not all(map(math.isfinite, prediction.scores)):
             raise EngineError(
                 f"the model gave scores that are no probabilities: {prediction.scores}; "
                 "the event's input overflows the model"

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -14,6 +15,7 @@ from inference.explaining import ScheduleObserver
 from inference.runner import Job, ModelRunner
 from inference.shares import Share
 from inference.turns import Turns
+from inference.work import Work
 from schemas.errors import EngineError
 
 
@@ -37,6 +39,18 @@ class Member(Protocol):
         ...
 
 
+class WorkJournal(Protocol):
+    """Is told what the engines are working on; see ``inference.journal``."""
+
+    def enter(self, works: Sequence[Work]) -> int:
+        """Note a batch before it is prepared; return what :meth:`leave` wants to know."""
+        ...
+
+    def leave(self, place: int) -> None:
+        """Note that a batch has ended."""
+        ...
+
+
 class SharedDevice:
     """Runs the batches of several models, one after the other, on one thread.
 
@@ -46,6 +60,7 @@ class SharedDevice:
     Args:
         device_timeout_ms: A batch that runs longer makes the device fail.
         observer: Is told of every decision and batch.
+        journal: Is told of every batch before it begins and after it has ended.
     """
 
     def __init__(
@@ -54,8 +69,11 @@ class SharedDevice:
         *,
         device_timeout_ms: float,
         observer: ScheduleObserver | None = None,
+        journal: WorkJournal | None = None,
     ) -> None:
         self._clock = clock
+        self._journal = journal
+        self._entered: deque[int] = deque()
         self._observer = observer
         self._timeout_s = device_timeout_ms / 1e3
         self._loop = asyncio.get_running_loop()
@@ -162,6 +180,8 @@ class SharedDevice:
             if flight is not None:
                 engine = self._members[flight.owner].engine
                 encoded = [work.encoded for work in flight.works]
+                if self._journal is not None:
+                    self._entered.append(self._journal.enter(flight.works))
                 self._runner.submit(engine, encoded, flight.batch.effort)
             for dispatch, member in self._members.items() if turn.shed else ():
                 shed = [one for owner, one in turn.shed if owner is dispatch]
@@ -225,6 +245,8 @@ class SharedDevice:
 
     def _landed(self, job: Job) -> None:
         try:
+            if self._journal is not None:
+                self._journal.leave(self._entered.popleft())
             flight = self.turns.land(job.seconds if job.clean else None, job.started + job.seconds)
             if self._observer is not None:
                 self._observer.landed(flight, job.seconds)

@@ -36,6 +36,7 @@ class ConsumeLoop:
         drain_s: How long revoked partitions may finish what is in flight.
         commit_interval_s: How often the completed prefix is committed.
         idle_pause_s: Rest between polls that find nothing.
+        expect: Called when partitions were handed out, before anything is read.
     """
 
     def __init__(
@@ -49,7 +50,9 @@ class ConsumeLoop:
         drain_s: float,
         commit_interval_s: float,
         idle_pause_s: float = 0.0,
+        expect: Callable[[], None] = lambda: None,
     ) -> None:
+        self._expect = expect
         self._make_consumer = make_consumer
         self._lanes = lanes
         self._ledger = ledger
@@ -251,6 +254,7 @@ class ConsumeLoop:
 
     async def _assigned(self, partitions: set[TopicPartition]) -> None:
         self._epoch += 1
+        self._expect()
         consumer = self._consumer
         if consumer is None:
             return  # it is being given up

@@ -1,31 +1,37 @@
 """From Kafka records to admitted work; what cannot be classified becomes a dead letter here."""
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from operator import attrgetter
 from typing import NamedTuple
 
+import msgspec
 from aiokafka import ConsumerRecord
 
 from inference.clock import Clock
 from inference.engine import Encoded, Engine
 from inference.result_cache import content_key
+from inference.stack_digest import stack_digest
+from inference.trial import CrashedError
 from inference.work import DEFAULT_PRIORITY, OverloadPolicy, Work
-from schemas.errors import ContractError, InvalidEventError
+from schemas.errors import ContractError
 from schemas.events import Modality
 from schemas.kafka import Inbound, Record, decode_event
 from schemas.limits import Limits
 from schemas.results import DeadLetter, Source
 from streams.frames import Frames, Seen
 from streams.offsets import OffsetTracker
+from streams.quarantine import Ward
 from streams.sessions import Context, Sessions, encode_in_context
 from streams.sources import Sources
-from streams.stack_digest import stack_digest
 from streams.verdicts import Admitted
 
 POISON = "poison"
 """Code of events that the model fails on."""
+CRASHED = "crashed"
+"""Code of events that the model's process dies of."""
 BEHIND = 8
 """Records of a partition at once by which a worker knows that it is behind."""
 LATE_SHARE = 0.5
@@ -71,6 +77,7 @@ class Ingress:
         tells_contents: Whether works carry what their content is known again by.
         lead_s: Says how long results take to reach subscribers once they are there.
         refuse: Says why a work, of no tokens yet, cannot be in time any more; ``None`` if it may.
+        ward: Takes events that processes died over; none are if it is unset.
     """
 
     def __init__(
@@ -87,7 +94,9 @@ class Ingress:
         tells_contents: bool = False,
         lead_s: Callable[[], float] = lambda: 0.0,
         refuse: Callable[[Work], str | None] = lambda _: None,
+        ward: Ward | None = None,
     ) -> None:
+        self._ward = ward
         self._modality = modality
         self._engine = engine
         self._clock = clock
@@ -123,6 +132,8 @@ class Ingress:
                 )
             else:
                 decoded.append(self._look(record, inbound, now_ms))
+        if self._ward is not None and self._ward.has_suspects and decoded:
+            decoded = self._without_suspects(self._ward, decoded, tracker)
         unread, unknown = [], []
         for one in decoded:
             work = self._without_reading(one, tracker, behind=len(records) >= BEHIND)
@@ -136,6 +147,19 @@ class Ingress:
         if not unread:
             return works
         return sorted([*works, *unread], key=attrgetter("handle.record.offset"))
+
+    def _without_suspects(
+        self, ward: Ward, decoded: list[_Decoded], tracker: OffsetTracker
+    ) -> list[_Decoded]:
+        """Hand over what processes died over; return the others."""
+        ward.note_place(decoded[0].record)
+        others = []
+        for one in decoded:
+            if ward.is_suspect(one.inbound.source):
+                ward.try_alone(self._work(one, NOTHING, tracker), one.context)
+            else:
+                others.append(one)
+        return others
 
     def _without_reading(
         self, decoded: _Decoded, tracker: OffsetTracker, *, behind: bool
@@ -162,6 +186,23 @@ class Ingress:
         self._sessions.clear()
         self.frames.clear()
 
+    def failure(
+        self, record: Record, tracker: OffsetTracker, error: Exception, *, event_id: str
+    ) -> Rejected:
+        """Describe why the model has no answer to an event."""
+        if isinstance(error, ContractError):
+            return self.rejection(record, tracker, error.code, error, event_id=event_id)
+        crashed = isinstance(error, CrashedError)
+        rejected = self.rejection(
+            record, tracker, CRASHED if crashed else POISON, error, event_id=event_id
+        )
+        letter = msgspec.structs.replace(
+            rejected.letter,
+            attempts=error.attempts if isinstance(error, CrashedError) else 1,
+            stack_digest=stack_digest(error, catcher=__name__),
+        )
+        return replace(rejected, letter=letter)
+
     def rejection(
         self,
         record: Record,
@@ -181,7 +222,6 @@ class Ingress:
             modality=self._modality,
             content_type=_content_type(record),
             failed_at=datetime.fromtimestamp(self._clock.wall(), UTC),
-            stack_digest=stack_digest(error) if code == POISON else None,
         )
         return Rejected(letter, record, tracker)
 
@@ -198,19 +238,18 @@ class Ingress:
     ) -> list[tuple[_Decoded, Encoded]]:
         if not decoded:
             return []
+        sources = [one.inbound.source for one in decoded]
         try:
-            encoded = encode_in_context(
-                self._engine,
-                [one.inbound.event for one in decoded],
-                [one.context for one in decoded],
-            )
+            with nullcontext() if self._ward is None else self._ward.encoding(sources):
+                encoded = encode_in_context(
+                    self._engine,
+                    [one.inbound.event for one in decoded],
+                    [one.context for one in decoded],
+                )
         except Exception as error:  # noqa: BLE001 - whatever the tokenizer raises
             if len(decoded) == 1:
                 record, inbound, *_ = decoded[0]
-                code = error.code if isinstance(error, InvalidEventError) else POISON
-                self._reject(
-                    self.rejection(record, tracker, code, error, event_id=inbound.event.id)
-                )
+                self._reject(self.failure(record, tracker, error, event_id=inbound.event.id))
                 return []
             # One unreadable event must not take its neighbours along, nor the worker down.
             return [pair for one in decoded for pair in self._encode([one], tracker)]

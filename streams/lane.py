@@ -18,10 +18,11 @@ from schemas.limits import Limits
 from schemas.results import AnsweredFrom, Classification
 from streams import metrics
 from streams.delivery.protocol import Outlet
-from streams.ingress import POISON, Ingress, Rejected
+from streams.ingress import Ingress, Rejected
 from streams.known import KnownAnswers
 from streams.offsets import Ledger, OffsetTracker
 from streams.publisher import Parcel
+from streams.quarantine import Quarantine
 from streams.revising import Reviser
 from streams.routes import Route
 from streams.verdicts import IN_TIME, Admitted, to_classification
@@ -42,6 +43,7 @@ class Lane:
         device: Where the model runs, shared with other lanes; of its own if none is given.
         cache: Whether content that comes again is answered without the model.
         revisions: Whether lesser answers are followed by better ones.
+        quarantine: Takes events that processes died over; none are if it is unset.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Lane:
         device: SharedDevice | None = None,
         cache: Cache | None = None,
         revisions: Revisions | None = None,
+        quarantine: Quarantine | None = None,
     ) -> None:
         self.modality = modality = route.modality
         self.topic = route.topic
@@ -84,6 +87,7 @@ class Lane:
             # After a stall the way is long for a moment; no reason to give everything up.
             lead_s=lambda: min(max(0.0, publisher.lead_s - reserve_s), most_lead_s),
             refuse=self._refuse,
+            ward=quarantine.ward(route.model, engine, self._deliver) if quarantine else None,
         )
         full = engine.efforts[0]
         self._known = KnownAnswers(cache, self._ingress.frames, full, route, clock)
@@ -164,10 +168,9 @@ class Lane:
                 self._answer_again(completion)
             elif completion.error is not None:
                 self._bury(
-                    self._ingress.rejection(
+                    self._ingress.failure(
                         admitted.record,
                         admitted.tracker,
-                        POISON,
                         completion.error,
                         event_id=admitted.inbound.event.id,
                     )

@@ -34,6 +34,16 @@ DEAD_LETTERS = Counter(
     "Events that cannot be classified, acknowledged by the broker.",
     ["topic", "modality", "error"],
 )
+SUSPECTS = Counter(
+    "headrace_suspect_events",
+    "Events that workers died over and that were tried alone, by outcome: answered or crashed.",
+    ["outcome"],
+)
+SUSPECTS_WAITING = Gauge(
+    "headrace_suspect_waiting_events",
+    "Events that workers died over and that wait to be tried alone.",
+    multiprocess_mode="livesum",
+)
 CACHE_LOOKUPS = Counter(
     "headrace_cache_lookups",
     "Events looked up by their content, by outcome: hit, miss, or rescue from being shed.",

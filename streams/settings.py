@@ -19,6 +19,7 @@ import msgspec
 from inference.result_cache import Cache
 from inference.revisions import Revisions
 from inference.settings import SchedulerSettings
+from inference.trial import Isolation
 from inference.work import OverloadPolicy
 from schemas.errors import ConfigurationError
 from schemas.events import Modality
@@ -163,6 +164,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     cost_state: str | None = None
     """Directory in which a worker keeps what batches cost on this machine, so that it is ready
     sooner the next time; unset keeps nothing."""
+    state_dir: str | None = None
+    """Directory in which workers note what they work on, for those that come after a crash; unset
+    for one of the user's in the temporary directory. Workers may share it."""
+    isolation: Isolation = Isolation()
+    """Events that workers died over."""
     cache: Cache = Cache()
     """Content that comes again."""
     revisions: Revisions = Revisions()

@@ -34,6 +34,7 @@ from streams.health import Health, serve
 from streams.lane import Lane
 from streams.loading import load_models
 from streams.offsets import Ledger
+from streams.quarantine import Quarantine, open_quarantine
 from streams.reach import Reach
 from streams.routes import Route, routes_of
 from streams.settings import Settings
@@ -85,7 +86,8 @@ class Worker:
             self.health.met("broker")
             ledger = Ledger()
             delivery = await self._start_delivery(stack, ledger, [route for route, _ in served])
-            lanes = self._lanes(served, ledger, delivery)
+            quarantine = open_quarantine(self._settings, self._clock, open_model, stack)
+            lanes = self._lanes(served, ledger, delivery, quarantine)
             states = CostStates(self._settings.cost_state)
             for lane in lanes.values():
                 await lane.scheduler.start(
@@ -98,7 +100,7 @@ class Worker:
                 stack.callback(_keep_costs, states, lane)
                 _keep_costs(states, lane)
             _settle_memory()
-            await self._consume(lanes, ledger, delivery, states)
+            await self._consume(lanes, ledger, delivery, states, quarantine)
 
     async def _serve_health(self, stack: contextlib.AsyncExitStack) -> None:
         settings = self._settings
@@ -176,13 +178,18 @@ class Worker:
         return delivery
 
     def _lanes(
-        self, served: list[tuple[Route, Engine]], ledger: Ledger, delivery: Delivery
+        self,
+        served: list[tuple[Route, Engine]],
+        ledger: Ledger,
+        delivery: Delivery,
+        quarantine: Quarantine | None,
     ) -> dict[str, Lane]:
         settings = self._settings
         device = SharedDevice(
             self._clock,
             device_timeout_ms=settings.scheduler.device_timeout_ms,
             observer=self._explaining,
+            journal=quarantine.journal if quarantine else None,
         )
         outlet: Outlet = delivery
         if settings.preserve_ordering:
@@ -201,6 +208,7 @@ class Worker:
                 device=device,
                 cache=settings.cache,
                 revisions=settings.revisions,
+                quarantine=quarantine,
             )
             for route, engine in served
         )
@@ -230,7 +238,12 @@ class Worker:
         )
 
     async def _consume(
-        self, lanes: dict[str, Lane], ledger: Ledger, delivery: Delivery, states: CostStates
+        self,
+        lanes: dict[str, Lane],
+        ledger: Ledger,
+        delivery: Delivery,
+        states: CostStates,
+        quarantine: Quarantine | None,
     ) -> None:
         settings = self._settings
         loop = ConsumeLoop(
@@ -242,6 +255,7 @@ class Worker:
             drain_s=settings.drain_ms / 1e3,
             commit_interval_s=settings.commit_interval_ms / 1e3,
             idle_pause_s=settings.idle_pause_ms / 1e3,
+            expect=quarantine.look if quarantine else lambda: None,
         )
         watchdog = Watchdog(
             loop=loop,
@@ -260,6 +274,7 @@ class Worker:
         stopped = asyncio.create_task(self._wait_for_stop())
         failures: list[asyncio.Future[None]] = [
             delivery.failure,
+            *([quarantine.failure] if quarantine else []),
             *{lane.scheduler.failure for lane in lanes.values()},
             *side,
         ]

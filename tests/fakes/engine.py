@@ -34,10 +34,12 @@ class Poison:
         kind: ``raise`` an error, give ``nan`` scores, ``short``en the answer, or make the device
             thread ``die``.
         in_prepare: It already fails when the batch is prepared (for ``raise`` alone).
+        error: What it raises.
     """
 
     kind: str = "raise"
     in_prepare: bool = False
+    error: type[Exception] = RuntimeError
 
 
 class FakeEngine:
@@ -108,7 +110,7 @@ class FakeEngine:
         predictions = [self.answer(ids, effort) for ids in prepared]
         sick = [number for number, ids in enumerate(prepared) if POISON in ids]
         if sick and self.poison.kind == "raise":
-            raise RuntimeError("poison")
+            raise self.poison.error("poison")
         if sick and self.poison.kind == "die":
             raise DeviceDiedError("poison")
         if sick and self.poison.kind == "short":

@@ -1,10 +1,12 @@
 """One device thread: in order, and a bad neighbour harms no one."""
 
+import math
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
+import torch
 
 from inference.engine import EffortLevel, Prediction
 from inference.runner import Job, ModelRunner
@@ -135,6 +137,34 @@ def test_only_the_culprit_errs(poison: Poison, place: int) -> None:
     assert not job.clean
 
 
+@pytest.mark.parametrize(
+    "poison",
+    [Poison("nan"), Poison(error=MemoryError), Poison(error=torch.OutOfMemoryError)],
+    ids=["nan", "memory", "card"],
+)
+def test_one_of_32_leaves_31_answers(poison: Poison) -> None:
+    """A row that is no number, or an event that needs more memory than there is."""
+    engine = FakeEngine(poison=poison)
+    texts = [f"word{number} common" for number in range(32)]
+    texts[19] = "a poison pill"
+    with device(engine) as opened:
+        job = opened.run(*texts)
+        failed = [number for number, one in enumerate(job.outcomes) if isinstance(one, Exception)]
+        assert failed == [19]
+        del texts[19], job.outcomes[19]
+        assert job.outcomes == answers(engine, *texts)
+        assert opened.run("next").outcomes == answers(engine, "next")
+
+
+def test_a_batch_that_needs_too_much_memory_is_answered_in_parts() -> None:
+    """None of its events is to blame."""
+    engine = FlakyEngine(most=8)
+    texts = [f"word{number}" for number in range(32)]
+    with device(engine) as opened:
+        job = opened.run(*texts)
+    assert job.outcomes == answers(engine, *texts)
+
+
 def test_two_culprits_are_both_found() -> None:
     """Halving goes on in both halves."""
     engine = FakeEngine()
@@ -178,10 +208,10 @@ def test_an_answer_of_the_wrong_length_names_both_numbers() -> None:
         raise_(job.outcomes[0])
 
 
-@pytest.mark.parametrize("score", [float("nan"), float("inf")])
-def test_scores_that_are_no_numbers_are_an_error(score: float) -> None:
+@pytest.mark.parametrize("scores", [(math.nan, 0.5), (math.inf, 0.5), (math.inf, -math.inf)])
+def test_scores_that_are_no_numbers_are_an_error(scores: tuple[float, ...]) -> None:
     """They would be published as if they meant something."""
-    engine = FlakyEngine(alter=lambda _: Prediction((score, 0.5), 1.0, 1, 1))
+    engine = FlakyEngine(alter=lambda _: Prediction(scores, 1.0, 1, 1))
     with device(engine) as opened:
         job = opened.run("one")
     with pytest.raises(EngineError, match="no probabilities"):
@@ -238,21 +268,25 @@ def test_a_stop_lets_what_was_submitted_finish() -> None:
 
 
 class FlakyEngine(FakeEngine):
-    """Fails its first runs whatever is in them, or alters every answer."""
+    """Fails its first runs whatever is in them, and large batches; or alters every answer."""
 
     def __init__(
         self,
         *,
         failures: int = 0,
+        most: int = 64,
         alter: Callable[[Prediction], Prediction] = lambda prediction: prediction,
     ) -> None:
         super().__init__()
         self._failures = failures
+        self._most = most
         self._alter = alter
 
     def run(self, prepared: tuple[tuple[int, ...], ...], effort: EffortLevel) -> list[Prediction]:
         """Answer, unless it is to fail."""
         predictions = [self._alter(one) for one in super().run(prepared, effort)]
+        if len(prepared) > self._most:
+            raise MemoryError
         if self._failures:
             self._failures -= 1
             raise MemoryError

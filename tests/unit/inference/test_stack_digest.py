@@ -6,7 +6,7 @@ import pytest
 
 from inference.clock import SystemClock
 from inference.runner import Job, ModelRunner
-from streams.stack_digest import frames_of, stack_digest
+from inference.stack_digest import frames_of, stack_digest
 from tests.fakes.engine import EFFORTS, FakeEngine, Poison, encode_words
 
 
@@ -71,7 +71,7 @@ def test_how_the_culprit_was_found_makes_no_difference(*, in_prepare: bool) -> N
 def test_a_failure_of_the_check_itself_has_its_place() -> None:
     """Scores that are no numbers are found by the runner, not raised by the engine."""
     (error,) = errors_of(FakeEngine(poison=Poison("nan")), [["poison"]])
-    assert frames_of(error.__traceback__) == ["inference.runner:_checked"]
+    assert frames_of(error.__traceback__) == ["inference.runner:checked"]
 
 
 def errors_of(engine: FakeEngine, words: list[list[str]]) -> list[Exception]:

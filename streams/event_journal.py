@@ -1,0 +1,68 @@
+"""Which events the engines of a worker work on, kept where a worker that comes after it looks."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from inference.journal import Journal
+from inference.suspects import Suspects
+from inference.work import Work
+from schemas.results import Source
+from streams.settings import Settings
+
+NAME_BYTES = 288
+"""Most that :func:`name_of` can need, and a byte between: a topic has 249 characters."""
+
+
+def name_of(source: Source) -> bytes:
+    """Name an event by where its record lies."""
+    return f"{source.topic}/{source.partition}/{source.offset}".encode()
+
+
+class EventJournal:
+    """Notes events under the names of their records.
+
+    Args:
+        journal: Of this process.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+
+    def enter(self, works: Sequence[Work]) -> int:
+        """Note a batch; see :class:`inference.shared_device.WorkJournal`."""
+        return self._journal.enter([name_of(work.handle.inbound.source) for work in works])
+
+    def leave(self, place: int) -> None:
+        """Note that a batch has ended."""
+        self._journal.leave(place)
+
+    @contextmanager
+    def encoding(self, sources: Sequence[Source]) -> Iterator[None]:
+        """Note what is being encoded."""
+        with self._journal.holding([name_of(source) for source in sources]):
+            yield
+
+    def close(self) -> None:
+        """Take the journal away, unless a batch has not ended."""
+        self._journal.close()
+
+
+def open_folder(settings: Settings) -> tuple[Suspects, EventJournal]:
+    """Return what is known of suspects, and this process's journal, as the settings say.
+
+    Raises:
+        OSError: The folder cannot be used.
+    """
+    if settings.state_dir is None:
+        folder = Path(tempfile.gettempdir()) / f"headrace-{os.geteuid()}"
+    else:
+        folder = Path(settings.state_dir).expanduser() / "suspects"
+    # What one group dies over, another may have a better model for.
+    told = f"{settings.bootstrap_servers} {settings.group}"
+    suspects = Suspects(folder, hashlib.sha256(told.encode()).hexdigest()[:16])
+    most = max(settings.scheduler.max_batch_events, settings.max_poll_records)
+    return suspects, EventJournal(suspects.open_journal(place_bytes=NAME_BYTES * most))

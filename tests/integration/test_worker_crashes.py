@@ -1,0 +1,134 @@
+"""Events that take their worker along: one crash, one dead letter, and everybody else answered."""
+
+import asyncio
+import uuid
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+import pytest
+from aiokafka import ConsumerRecord
+
+from schemas.kafka import decode_dead_letter, decode_result
+from streams.broker import RunningBroker
+from streams.connection import Connection
+from streams.topics import dead_letter_topic, ensure_topics, result_topic_of
+from tests.fakes import crashing_engine
+from tests.integration.worker import (
+    RunningWorker,
+    header,
+    producing,
+    read_all,
+    running_worker,
+)
+
+pytestmark = [pytest.mark.real_kafka, pytest.mark.timeout(240)]
+
+ROOT = Path(__file__).parents[2]
+PARTITIONS = 2
+SINCE = dict.fromkeys(range(PARTITIONS), 0)
+CONFIG = """
+session_timeout_ms = 2000
+state_dir = "{state}"
+
+[[topics]]
+name = "{topic}"
+modality = "news"
+model = "{model}"
+on_overload = "late"
+"""
+
+
+@dataclass
+class Site:
+    """A topic of this test's own, and workers whose model dies of some events.
+
+    Attributes:
+        flags: What the workers are started with.
+    """
+
+    servers: str
+    topic: str
+    flags: tuple[str, ...]
+    log: Path
+
+    async def send(self, *texts: str) -> None:
+        """Send an event for each text, to the partitions in turn; ids count from 0."""
+        async with producing(self.servers) as producer:
+            for number, text in enumerate(texts):
+                event = {"id": f"n-{number}", "headline": text}
+                await producer.send(self.topic, orjson.dumps(event), partition=number % PARTITIONS)
+            await producer.flush()
+
+    async def results(self) -> list[ConsumerRecord]:
+        """Read what was answered."""
+        return await read_all(self.servers, result_topic_of(self.topic), SINCE)
+
+    async def letters(self) -> list[ConsumerRecord]:
+        """Read what was not."""
+        return await read_all(self.servers, dead_letter_topic(self.topic), SINCE)
+
+    async def until_ended(self, count: int, worker: RunningWorker) -> Counter[str]:
+        """Wait until so many events have an end; return how many answers each has, by its id."""
+        async with asyncio.timeout(120):
+            while True:
+                ends = {
+                    decode_result(one.value or b"").event_id for one in await self.results()
+                } | {header(one, "headrace_event_id") for one in await self.letters()}
+                if len(ends) >= count:
+                    break
+                assert worker.process.returncode is None, self.log.read_text()[-3000:]
+                await asyncio.sleep(0.5)
+        answers = {
+            header(one, "ce_id"): decode_result(one.value or b"").event_id
+            for one in await self.results()
+        }
+        return Counter(answers.values())
+
+    def logged(self, event: str) -> int:
+        """Count the log's lines of one kind."""
+        lines = [orjson.loads(line) for line in self.log.read_bytes().splitlines()]
+        return sum(line["event"] == event for line in lines)
+
+
+@pytest.fixture
+async def site(real_kafka: RunningBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+    """Return a topic, and what workers need to know."""
+    packages = crashing_engine.install(tmp_path / "packages")
+    monkeypatch.setenv("PYTHONPATH", f"{packages}:{ROOT}")
+    servers, topic = real_kafka.bootstrap_servers, f"events.crash-{uuid.uuid4().hex[:8]}"
+    names = [topic, result_topic_of(topic), dead_letter_topic(topic)]
+    await ensure_topics(Connection(servers), names, partitions=PARTITIONS)
+    config = tmp_path / "headrace.toml"
+    model = crashing_engine.write_model(tmp_path / "model")
+    config.write_text(CONFIG.format(state=tmp_path / "state", topic=topic, model=model))
+    flags = ("--config", str(config), "--log-format", "json", "--group", topic)
+    return Site(servers, topic, flags, tmp_path / "worker.log")
+
+
+@pytest.mark.parametrize("text", ["a segfault in the mill", "a mill that is killed"])
+async def test_exactly_the_culprit_becomes_a_dead_letter(site: Site, text: str) -> None:
+    """The worker dies once of it, comes back under its supervisor, and tries it in a child."""
+    texts = [f"Dock {number} reports a loss" for number in range(60)]
+    texts[31] = text
+    await site.send(*texts)
+    async with running_worker(
+        site.servers, site.log, *site.flags, "--workers", "2", ready=False
+    ) as worker:
+        answers = await site.until_ended(60, worker)
+        assert set(answers) == {f"n-{number}" for number in range(60)} - {"n-31"}
+        assert set(answers.values()) == {1}
+        (letter,) = await site.letters()
+        told = decode_dead_letter(letter)
+        assert (told.error, told.event_id, told.attempts) == ("crashed", "n-31", 2)
+        assert ("SIGSEGV" if "segfault" in text else "SIGKILL") in told.message
+        assert letter.value == orjson.dumps({"id": "n-31", "headline": text})
+        assert site.logged("worker_died") == 1
+        metrics = await worker.metrics()
+        assert metrics['headrace_suspect_events_total{outcome="crashed"}'] == 1
+        assert metrics["headrace_suspect_waiting_events"] == 0
+        assert await worker.stop() == 0
+    assert list((site.log.parent / "state" / "suspects").iterdir()) == [
+        site.log.parent / "state" / "suspects" / "lock"
+    ]
