@@ -5,7 +5,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
@@ -56,6 +56,7 @@ class Sender:
         self._bytes, self._since = 0, 0.0
 
     async def __aenter__(self) -> Self:
+        asyncio.get_running_loop().set_exception_handler(_without_batches)
         self._producer = await self._opening.__aenter__()
         return self
 
@@ -147,3 +148,9 @@ class Sender:
                 f"{undone}; raise max.message.bytes of that topic, or leave it out with --where"
             )
         return BrokerError(f"the broker did not take an event: {error!r}; {undone}")
+
+
+def _without_batches(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Pass over futures of aiokafka's own, which fail with what was fenced, and nobody reads."""
+    if not isinstance(context.get("exception"), KafkaError):
+        loop.default_exception_handler(context)
