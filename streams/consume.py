@@ -6,10 +6,11 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
-from aiokafka.errors import IllegalStateError, KafkaError
+from aiokafka.errors import IllegalStateError, KafkaError, TopicAuthorizationFailedError
 
 from schemas.errors import BrokerError
 from streams import metrics
+from streams.access import Refusal
 from streams.clients import stop_client
 from streams.delivery.protocol import Delivery
 from streams.lane import Lane
@@ -65,6 +66,7 @@ class ConsumeLoop:
         self._epoch = 0
         self._rewind_due = False
         self._owning = False
+        self._refusal = Refusal()
         self._stopping = asyncio.Event()
         self._rebuild = asyncio.Event()
 
@@ -72,6 +74,11 @@ class ConsumeLoop:
     def owning(self) -> bool:
         """Whether the group has handed out its partitions (possibly none to this worker)."""
         return self._owning
+
+    @property
+    def refused(self) -> bool:
+        """Whether the broker does not allow what this member needs; it may do so later."""
+        return self._refusal.lasts
 
     async def run(self) -> None:
         """Poll until stopped; a consumer given up by the watchdog is replaced.
@@ -90,9 +97,11 @@ class ConsumeLoop:
                     self._poll(consumer), self._commit_regularly(consumer)
                 )
             except KafkaError as error:
-                raise BrokerError(f"the consumer failed: {error!r}") from error
+                if not self._refusal.note(error):
+                    raise BrokerError(f"the consumer failed: {error!r}") from error
             finally:
                 await self._leave(consumer)
+            await self._refusal.pause(self._stopping)
 
     def stop(self) -> None:
         """Take nothing more in; :meth:`run` then drains, commits, leaves the group and returns."""
@@ -150,6 +159,9 @@ class ConsumeLoop:
         while True:
             try:
                 await self._poll_once(consumer)
+            except TopicAuthorizationFailedError as error:
+                self._refusal.note(error)
+                await asyncio.sleep(RETRY_S)  # others of its topics are read on
             except KafkaError as error:
                 if not error.retriable:
                     raise

@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeEr
 from schemas.errors import BrokerError
 from schemas.kafka import Outbound
 from streams import metrics
+from streams.access import AccessRefusedError, explained
 from streams.offsets import OffsetTracker
 from streams.underway import Longest, Underway
 
@@ -194,6 +195,9 @@ class Publisher:
             log.warning("send_retried", topic=parcel.topic, error=repr(error), delay_s=delay)
             again = replace(parcel, attempts=parcel.attempts + 1)
             asyncio.get_running_loop().call_later(delay, self._put, again)
+            return
+        if why := explained(error, doing="Write", on=parcel.topic):
+            self._fail(AccessRefusedError(f"{why}; nothing after it is committed"))
             return
         self._fail(
             BrokerError(

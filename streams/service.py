@@ -8,6 +8,7 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from schemas.errors import ConfigurationError, HeadraceError
+from streams.access import explained
 from streams.settings import Settings
 from streams.signals import on_stop_signals
 from streams.states import EXIT_MISCONFIGURED, State
@@ -38,7 +39,8 @@ async def serve_worker(settings: Settings, parent: Pipe | None = None) -> int:
     try:
         await worker.run()
     except (HeadraceError, KafkaError) as error:
-        log.error("worker_failed", error=str(error) or repr(error))  # noqa: TRY400 - it names all
+        told = explained(error) or str(error) or repr(error)
+        log.error("worker_failed", error=told)  # noqa: TRY400 - it names all
         return EXIT_MISCONFIGURED if isinstance(error, ConfigurationError) else 1
     finally:
         if reporting:

@@ -19,6 +19,7 @@ from inference.shared_device import SharedDevice
 from schemas.errors import BrokerError
 from schemas.limits import DEFAULT_LIMITS
 from streams import metrics
+from streams.access import check_access
 from streams.clients import stop_client
 from streams.consume import ConsumeLoop
 from streams.cost_state import CostStates
@@ -81,7 +82,7 @@ class Worker:
             await self._serve_health(stack)
             served = load_models(routes_of(self._settings), open_model)
             self.health.met("model")
-            if not await self._connected([name for route, _ in served for name in route.topics]):
+            if not await self._connected([route for route, _ in served]):
                 return
             self.health.met("broker")
             ledger = Ledger()
@@ -113,9 +114,9 @@ class Worker:
         stack.push_async_callback(runner.cleanup)
         log.info("metrics_served", host=settings.metrics_host, port=port)
 
-    async def _connected(self, topics: list[str]) -> bool:
+    async def _connected(self, routes: list[Route]) -> bool:
         """Connect, unless a stop comes first: there is nothing to drain yet."""
-        connecting = asyncio.create_task(self._connect(topics))
+        connecting = asyncio.create_task(self._connect(routes))
         stopped = asyncio.create_task(self._wait_for_stop())
         try:
             await asyncio.wait([connecting, stopped], return_when=asyncio.FIRST_COMPLETED)
@@ -128,16 +129,22 @@ class Worker:
                 task.cancel()
             await asyncio.gather(connecting, stopped, return_exceptions=True)
 
-    async def _connect(self, topics: list[str]) -> None:
+    async def _connect(self, routes: list[Route]) -> None:
         """Make sure of the broker and its topics, with patience for one that is just starting."""
         settings = self._settings
         give_up = self._clock.monotonic() + settings.connect_timeout_ms / 1e3
         told = ""
         while True:
             try:
+                await check_access(
+                    settings.connection(),
+                    reads=[route.topic for route in routes],
+                    writes=[name for route in routes for name in route.topics[1:]],
+                    group=settings.group,
+                )
                 await ensure_topics(
                     settings.connection(),
-                    topics,
+                    [name for route in routes for name in route.topics],
                     partitions=settings.partitions,
                     allow_create=settings.create_topics,
                     max_message_bytes=settings.max_record_bytes + HEADROOM_BYTES,
@@ -304,6 +311,7 @@ class Worker:
             # From the moment of a stop on, not only when the last partition is given back.
             serving = loop.owning and not self._stopping.is_set()
             (self.health.met if serving else self.health.unmet)("assignment")
+            (self.health.unmet if loop.refused else self.health.met)("access")
             metrics.READY.set(self.health.ready)
             if self._explaining is not None:
                 self._explaining.tick()

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from schemas.errors import BrokerError, ConfigurationError
 from schemas.results import Verdict
+from streams.access import explained
 from streams.clients import open_consumer, silence_client_logs
 from streams.connection import Connection
 from streams.options import settings_options
@@ -77,7 +78,8 @@ def command(
             )
         )
     except KafkaError as error:
-        raise BrokerError(f"TOPIC: {topic!r} cannot be read on: {error!r}") from error
+        why = explained(error, doing="Read") or repr(error)
+        raise BrokerError(f"TOPIC: {topic!r} cannot be read on: {why}") from error
     except BrokenPipeError:  # the reader of our output has what it wanted, such as `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -165,7 +167,8 @@ async def _until_stopped(
     counts = await partition_counts(connection)
     if topic not in counts:
         raise ConfigurationError(
-            f"TOPIC: {topic!r} does not exist on {connection.bootstrap_servers}; "
+            f"TOPIC: {topic!r} does not exist on {connection.bootstrap_servers}, or is hidden by "
+            "access rules; "
             "`headrace topics list --all` shows those that do"
         )
     async with open_consumer(connection) as consumer:

@@ -6,6 +6,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from schemas.errors import BrokerError, OversizedError
+from streams.access import explained
 from streams.replay.mapping import Prepared
 
 MAX_IN_FLIGHT = 2_000
@@ -79,7 +80,8 @@ class Sender:
         self._changed.set()
 
     def _refused(self, error: BaseException) -> BrokerError:
+        why = explained(error, doing="Write", on=self._topic) or repr(error)
         return BrokerError(
-            f"topic {self._topic}: the broker did not take a record: {error!r}; "
+            f"topic {self._topic}: the broker did not take a record: {why}; "
             f"{self.acknowledged:,} before it are safe"
         )

@@ -7,12 +7,16 @@ from aiokafka import TopicPartition
 from aiokafka.errors import (
     CommitFailedError,
     GroupAuthorizationFailedError,
+    InvalidGroupIdError,
+    KafkaError,
     NodeNotReadyError,
     RequestTimedOutError,
+    TopicAuthorizationFailedError,
 )
 
 from schemas.errors import BrokerError
 from streams import consume
+from streams.access import REFUSED_S
 from streams.delivery import at_least_once
 from tests.fakes.consumer import FakeConsumer
 from tests.unit.streams.consuming import (
@@ -224,7 +228,7 @@ async def test_a_stop_drains_commits_and_leaves_the_group() -> None:
 @pytest.mark.parametrize("where", ["start", "poll"])
 async def test_a_broker_that_refuses_ends_the_loop_in_order(where: str) -> None:
     """The error names what the broker said, and the group is left."""
-    refusal = GroupAuthorizationFailedError("headrace")
+    refusal = InvalidGroupIdError("headrace")
 
     def prepare(consumer: FakeConsumer) -> None:
         if where == "start":
@@ -233,9 +237,44 @@ async def test_a_broker_that_refuses_ends_the_loop_in_order(where: str) -> None:
             consumer.poll_errors = [refusal]
 
     async with consuming(prepare=prepare) as rig:
-        with pytest.raises(BrokerError, match="GroupAuthorizationFailedError"):
+        with pytest.raises(BrokerError, match="InvalidGroupIdError"):
             await rig.running
         assert rig.consumer.stopped
+
+
+@pytest.mark.parametrize("where", ["start", "poll"])
+async def test_a_member_that_may_not_join_tries_again_later(where: str) -> None:
+    """With a new consumer: aiokafka's own does not get over it."""
+    refusals: list[KafkaError] = [GroupAuthorizationFailedError("headrace")]
+
+    def prepare(consumer: FakeConsumer) -> None:
+        if where == "start":
+            consumer.start_error = refusals.pop() if refusals else None
+        else:
+            consumer.poll_errors = [refusals.pop()] if refusals else []
+
+    async with consuming(records=1, prepare=prepare) as rig:
+        await until(lambda: rig.loop.refused)
+        assert len(rig.consumers) == 1
+        await turns()
+        assert rig.consumer.stopped
+        await rig.pass_time(REFUSED_S)
+        await rig.admitted(1)
+        assert len(rig.consumers) == 2
+
+
+async def test_a_topic_that_may_not_be_read_does_not_keep_others_waiting() -> None:
+    """The same consumer reads on; the worker is not ready meanwhile."""
+    async with consuming(records=1) as rig:
+        await rig.admitted(1)
+        rig.consumer.poll_errors = [TopicAuthorizationFailedError("events.news")]
+        rig.log.append(ONE, 1)
+        await turns()
+        assert rig.loop.refused
+        assert len(rig.lane.admitted) == 1
+        await rig.pass_time(consume.RETRY_S)
+        await rig.admitted(2)
+        assert len(rig.consumers) == 1
 
 
 async def test_a_poll_that_may_succeed_later_is_tried_again() -> None:
