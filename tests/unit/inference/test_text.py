@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from inference.text import SPECIAL_TOKENS, TextEncoder
+from inference.text import MOST_CHARACTERS, SPECIAL_TOKENS, TextEncoder, beginning
 from tests.fakes.small_model import PIECES, small_tokenizer
 
 PAD, UNK, CLS, SEP, MASK = range(len(SPECIAL_TOKENS))
@@ -35,6 +35,42 @@ def test_a_long_text_is_cut_and_still_ends(encoder: TextEncoder, words: int):
     assert len(ids) == min(words + 2, 8)
     assert (ids[0], ids[-1]) == (CLS, SEP)
     assert set(ids[1:-1]) == set(_ids("profit"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "profit loss " * 20_000,
+        "profit" + " " * 100 + "loss rises falls " * 9_000,
+        "loss " * 5 + "x" * 200 + " rises" * 9_000,
+        "rises\n" + "[" * 150_000,
+        "x" * 150_000,
+        "ba\u0301nk, " * 20_000,
+    ],
+)
+def test_of_a_long_text_the_beginning_is_enough(encoder: TextEncoder, text: str):
+    """It is read as the whole is, and at once."""
+    whole = encoder._tokenizer.encode(text).ids
+    seen: list[int] = []
+    of_all = encoder._ids
+
+    def note(texts: list[str]) -> list[list[int]]:
+        seen.extend(map(len, texts))
+        return of_all(texts)
+
+    encoder._ids = note  # type: ignore[method-assign]
+    assert encoder.encode(["deal", text]) == [[CLS, *_ids("deal"), SEP], whole]
+    assert sum(seen) < 2 * MOST_CHARACTERS * encoder.max_tokens
+
+
+def test_a_beginning_ends_between_words():
+    """Unless a word is very long; what is short stays as it is."""
+    assert beginning("deal loss", 9) == "deal loss"
+    assert beginning("deal loss rises", 9) == "deal loss"
+    assert beginning("deal loss rises", 13) == "deal loss"
+    assert beginning("deal losses", 10) == "deal losse"
+    assert beginning("x" * 20, 10) == "x" * 10
+    assert beginning(" " * 20, 10) == " " * 10
 
 
 @pytest.mark.parametrize("text", ["", " ", "\n\t", "\0", "\u200b", "\ufeff"])
