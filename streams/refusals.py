@@ -18,7 +18,7 @@ from aiokafka.errors import (
 )
 from aiokafka.protocol.metadata import MetadataRequest
 
-from schemas.errors import ConfigurationError
+from schemas.errors import BrokerError, ConfigurationError, HeadraceError
 from streams.connection import Connection
 from streams.credentials import VARIABLES
 from streams.security import Mechanism, Protocol, Security
@@ -28,15 +28,20 @@ PROBE_MS = 5_000
 """How long a broker may take to say why."""
 _OTHER_NAME = {62, 64}
 """OpenSSL's numbers for a certificate of another host, or another address."""
+_ENDS_OF_TLS = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
+"""The other side ended the connection, and said nothing about TLS."""
 
 
-async def refusal(connection: Connection) -> ConfigurationError | None:
+async def refusal(connection: Connection) -> HeadraceError | None:
     """Return why no broker lets the client in, where it is for its settings.
 
-    ``None``: one does, or none can be reached at all.
+    ``None``: one does, or none can be reached at all. Where a connection is closed without a word
+    that may be for the settings, but also for a broker that stops or a proxy whose broker is away:
+    such an error says so, and is retriable.
     """
     options = connection.client_options()
     del options["bootstrap_servers"]
+    closed: HeadraceError | None = None
     for host, port, _ in collect_hosts(connection.bootstrap_servers):
         try:
             opened = await create_conn(host, port, request_timeout_ms=PROBE_MS, **options)
@@ -47,25 +52,29 @@ async def refusal(connection: Connection) -> ConfigurationError | None:
         except (KafkaError, OSError, TimeoutError, ValueError) as error:
             if why := _why(error, connection.security, f"{host}:{port}"):
                 return ConfigurationError(why)
+            if _is_closed(error):
+                closed = BrokerError(_closed(connection.security, f"{host}:{port}"))
         else:
             # Refused tokens are told by a challenge, which aiokafka 0.14 takes for a welcome.
             refused = connection.security.mechanism is Mechanism.OAUTHBEARER
             if metadata.brokers or not refused:
                 return None
             return ConfigurationError(_login(connection.security, f"the broker at {host}:{port}"))
-    return None
+    return closed
 
 
 def _why(error: BaseException, security: Security, address: str) -> str | None:
     for cause in _causes(error):
-        if isinstance(cause, ssl.SSLError):
+        if isinstance(cause, ssl.SSLError) and not isinstance(cause, _ENDS_OF_TLS):
             return _tls(cause, security, address)
         if found := _sasl(cause, security, address):
             return found
-    closed = isinstance(error, KafkaConnectionError | ConnectionError | asyncio.IncompleteReadError)
-    if closed and not isinstance(error, ConnectionRefusedError):
-        return _closed(security, address)
     return None
+
+
+def _is_closed(error: BaseException) -> bool:
+    ends = (KafkaConnectionError, ConnectionError, asyncio.IncompleteReadError, *_ENDS_OF_TLS)
+    return isinstance(error, ends) and not isinstance(error, ConnectionRefusedError)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -137,8 +146,9 @@ def _tls(error: ssl.SSLError, security: Security, address: str) -> str:
 
 def _closed(security: Security, address: str) -> str:
     return (
-        f"security.protocol: {address} closes the connection, which is {security.protocol}; is its "
-        "listener of another protocol? Choose among " + ", ".join(Protocol)
+        f"security.protocol: {address} closes the connection, which is {security.protocol}; is the "
+        "broker stopping, or away behind a proxy? Or is its listener of another protocol? Choose "
+        "among " + ", ".join(Protocol)
     )
 
 
