@@ -79,6 +79,7 @@ async def _run(options: argparse.Namespace, faults: list[Fault], directory: Path
         settings="\n".join(options.set),
         open_broker=partial(open_broker, options.broker),
         directory=directory,
+        keep_data=options.keep is not None,
         told=told,
         ended=ended,
         began=start,
@@ -119,7 +120,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--preserve-ordering", action="store_true", help="ask for it, audit it")
     parser.add_argument("--model", help="a checkpoint of news; a small one of our own if not given")
     parser.add_argument("--broker", choices=["maven", "docker"], default="maven")
-    parser.add_argument("--keep", type=Path, metavar="DIR", help="of logs and settings")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="of logs, findings, broker's data")
     parser.add_argument("--set", action="append", default=[], metavar="LINE", help="TOML setting")
     return parser.parse_args()
 

@@ -14,6 +14,7 @@ SETTLE_MS = 3_000.0
 LIES_SHARE = 0.01
 """Of the answers that say in time, those that may not have been, away from faults: a machine that
 is shared stalls now and then, and a verdict cannot be taken back."""
+EXAMPLES = 200
 NEVER = float("inf")
 _Origin = tuple[int, int]
 Window = tuple[float, float]
@@ -56,6 +57,7 @@ class Findings:
         lies_undisturbed: Of these, those with no fault near.
         worst_lie_ms: How long after it, with no fault near.
         missing_input: Records that the broker acknowledged and does not hold.
+        examples: Of each finding, the first few.
     """
 
     events: int = 0
@@ -78,12 +80,14 @@ class Findings:
     lies_undisturbed: int = 0
     worst_lie_ms: float = 0.0
     missing_input: int = 0
-    examples: dict[str, str] = field(default_factory=dict)
+    examples: dict[str, list[str]] = field(default_factory=dict)
 
-    def note(self, name: str, example: object) -> None:
-        """Count one more, and keep the first of its kind to look at."""
-        setattr(self, name, getattr(self, name) + 1)
-        self.examples.setdefault(name, str(example))
+    def note(self, name: str, example: object, count: int = 1) -> None:
+        """Count, and keep the first of its kind to look at."""
+        setattr(self, name, getattr(self, name) + count)
+        kept = self.examples.setdefault(name, [])
+        if len(kept) < EXAMPLES:
+            kept.append(str(example))
 
     def broken(self, promises: Promises) -> list[str]:
         """Name the promises that were broken."""
@@ -144,7 +148,8 @@ def _judge(found: Findings, event: Event, answers: list[Answer], windows: list[W
         found.note("lost", event)
         return
     first = answers[0]
-    found.doubled += len(answers) - 1
+    if len(answers) > 1:
+        found.note("doubled", (event, answers), len(answers) - 1)
     if first.ends == "result":
         found.verdicts[first.verdict] += 1
     else:

@@ -30,7 +30,7 @@ class End:
         at: Wall clock.
         code: Exit code, negative for a signal.
         asked: A signal of ours ended it.
-        line: The last thing that it logged as an error, if anything.
+        line: Why it ended, in its own words.
     """
 
     member: str
@@ -52,7 +52,7 @@ class Member:
         ends: All of them.
         owned: Partitions that it was given last.
         no_files: From its next start on it can write no file.
-        tracebacks: Lines of its logs that hold one.
+        tracebacks: Lines of its logs that hold one, and ends that no restart would mend.
     """
 
     name: str
@@ -139,7 +139,8 @@ class Member:
             self.ends.append(end)
             self.told(end)
             if code == EXIT_MISCONFIGURED and not self._asked:
-                return  # starting again would end the same way
+                # A supervisor would stop all workers for good.
+                self.tracebacks.append(f"ended for good: {self._last_error}")
             if not self._stopping:
                 await asyncio.sleep(RESTART_S)
 
@@ -186,7 +187,7 @@ class Member:
             self.owned = []
         if "exception" in told:
             self.tracebacks.append(f"{event}: {_last_cause(told['exception'])}")
-        if told.get("level") in ("error", "critical"):
+        if event == "worker_failed":
             self._last_error = f"{event}: {told.get('error', '')}"[:300]
 
 

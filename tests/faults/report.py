@@ -38,7 +38,11 @@ def end_line(end: End, since: float) -> str:
     """Describe a worker that ended by itself."""
     seconds = end.at - since
     clock = f"{int(seconds // 60):02}:{seconds % 60:04.1f}"
-    return f"      {clock}  {end.member} ended by itself, exit {end.code}: {end.line or 'no word'}"
+    return f"      {clock}  {end.member} ended by itself, exit {end.code}: {_first_line(end.line)}"
+
+
+def _first_line(text: str) -> str:
+    return text.splitlines()[0] if text else "no word"
 
 
 def show(found: Findings, promises: Promises, kills: Sequence[Recovery], session_s: float) -> None:
@@ -75,7 +79,8 @@ def show(found: Findings, promises: Promises, kills: Sequence[Recovery], session
     console.print(_counts(found.verdicts + found.letters))
     console.print(table)
     for name in sorted(broken):
-        console.print(f"  {name}: the first: {found.examples.get(name, '')}"[:600], markup=False)
+        first = found.examples.get(name, [""])[0]
+        console.print(f"  {name}: the first: {first}"[:600], markup=False)
     if found.missing_input:
         console.print(f"[red]{found.missing_input:,} records that the broker had are gone[/]")
     _show_recoveries(console, kills, session_s)

@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import orjson
 from aiokafka.admin import NewTopic
 
 from schemas.errors import ConfigurationError, EngineError
@@ -49,7 +50,8 @@ class Plan:
         session_ms: The workers' session time-out.
         settings: Lines of TOML for the workers.
         open_broker: Opens an Apache Kafka that advertises the port that it is told.
-        directory: Takes logs, settings and the broker's data.
+        directory: Takes logs, settings and what was found.
+        keep_data: The broker's data stay there too.
         told: Hears of every fault, with how many events are behind, and of the start.
     """
 
@@ -64,6 +66,7 @@ class Plan:
     settings: str = ""
     open_broker: Callable[..., AbstractAsyncContextManager[RunningBroker]] = open_broker
     directory: Path
+    keep_data: bool = False
     told: Callable[[Done, int], None] = lambda *_: None
     ended: Callable[[End], None] = lambda _: None
     began: Callable[[], None] = lambda: None
@@ -192,7 +195,8 @@ async def _broker_behind_proxy(
     plan: Plan, chance: random.Random
 ) -> AsyncIterator[tuple[RunningBroker, Proxy]]:
     port = proxy_port(chance)
-    async with plan.open_broker(advertised_port=port) as broker:
+    data = plan.directory / "kafka" if plan.keep_data else None
+    async with plan.open_broker(advertised_port=port, data_dir=data) as broker:
         proxy = Proxy(port, int(broker.bootstrap_servers.rpartition(":")[2]))
         await proxy.start()
         try:
@@ -290,6 +294,8 @@ async def _audited(plan: Plan, servers: str, stage: Stage, sampler: Sampler) -> 
         ],
         acknowledged=stage.input.acknowledged,
     )
+    findings = plan.directory / "findings.json"
+    findings.write_bytes(orjson.dumps(found.examples, option=orjson.OPT_INDENT_2))
     kills = recovery.recoveries(stage.done, events, answers)
     return Outcome(
         found,
