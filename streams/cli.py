@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from schemas.errors import HeadraceError
+from streams.offline import stay_offline
 
 COMMANDS = (
     "broker",
@@ -53,6 +54,7 @@ def cli() -> None:
 
 def main(args: list[str] | None = None) -> Any:
     """Run the command line; errors of ours end in one readable line and exit code 2."""
+    stay_offline()
     try:
         return cli.main(args=args, prog_name="headrace")
     except HeadraceError as error:

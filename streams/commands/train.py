@@ -120,7 +120,6 @@ def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
 
 def _quieten() -> None:
     """Leave the terminal to our own lines."""
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing is fetched
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     logging.getLogger("transformers").setLevel(logging.ERROR)
