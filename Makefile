@@ -24,12 +24,17 @@ faults: $(VENV)/.dev  ## kill, cut, freeze and poison for minutes, then audit (A
 fuzz: $(VENV)/.dev  ## a million damaged records through the part that reads (ARGS="--records 20000")
 	$(BIN)/python -m tests.fuzz $(ARGS)
 
-lint: $(VENV)/.dev  ## style, types, import rules, generated files
+lint: $(VENV)/.dev  ## style, types, import rules, insecure calls, generated files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/bandit -q -c pyproject.toml -r schemas inference streams bench examples setup.py
 	$(BIN)/python -m schemas.generate --check
+
+# It asks PyPI's advisories, so it is no part of lint; a package that PyPI does not know fails it.
+audit: $(VENV)/.dev  ## known weaknesses of all that is installed; needs the network
+	$(BIN)/pip-audit --local --skip-editable --strict --progress-spinner off
 
 bench: $(VENV)/.dev  ## throughput and latency against a naive worker, side by side
 	$(BIN)/python bench/end_to_end.py $(ARGS)

@@ -24,7 +24,7 @@ DEFAULT_ENGINE = "unix:///var/run/docker.sock"
 ENGINE_ANSWER_S = 3.0
 START_S = 120.0
 STOP_GRACE_S = 15
-_DATA = "/tmp/kraft-combined-logs"  # noqa: S108 - inside the container, owned by its user
+_DATA = "/tmp/kraft-combined-logs"  # noqa: S108 - inside the container, owned by its user  # nosec B108
 _UNIX = "unix://"
 _LINES_PER_CAUSE = 20
 """A stack trace of Java's is about as long."""
@@ -74,7 +74,7 @@ def container_environment(ports: Ports, properties: Mapping[str, str]) -> dict[s
     settings = node_properties(
         ports,
         log_dirs=_DATA,
-        bind="0.0.0.0",  # noqa: S104 - within the container
+        bind="0.0.0.0",  # noqa: S104 - within the container  # nosec B104
         advertise=LOOPBACK,
         extra=properties,
     )
