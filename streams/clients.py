@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from schemas.errors import BrokerError, ConfigurationError
 from streams.connection import Connection
+from streams.group_answers import heed_errors
 from streams.refusals import refusal
 
 STOP_S = 5.0
@@ -114,9 +115,11 @@ async def open_consumer(connection: Connection, **options: Any) -> AsyncIterator
 
 def _made(client: Any, connection: Connection, **options: Any) -> Any:
     try:
-        return client(**connection.client_options(), **options)
+        made = client(**connection.client_options(), **options)
     except ValueError as error:
         raise _no_address(connection, error) from error
+    heed_errors(_connections(made))
+    return made
 
 
 async def _start(client: Any, connection: Connection) -> None:

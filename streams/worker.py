@@ -31,6 +31,7 @@ from streams.delivery.mode import DeliveryMode
 from streams.delivery.protocol import Delivery, Outlet
 from streams.delivery.transactions import TRANSACTION_S
 from streams.explaining import ScheduleLog
+from streams.group_answers import heed_errors
 from streams.health import Health, serve
 from streams.lane import Lane
 from streams.loading import load_models
@@ -227,7 +228,7 @@ class Worker:
 
     def _make_consumer(self) -> AIOKafkaConsumer:
         settings = self._settings
-        return AIOKafkaConsumer(
+        consumer = AIOKafkaConsumer(
             **settings.connection().client_options(),
             group_id=settings.group,
             enable_auto_commit=False,
@@ -243,6 +244,8 @@ class Worker:
             fetch_max_wait_ms=500,
             isolation_level="read_committed",
         )
+        heed_errors(consumer._client)  # noqa: SLF001 - not to take a loading group for a new one
+        return consumer
 
     async def _consume(
         self,
