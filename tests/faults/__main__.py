@@ -76,6 +76,7 @@ async def _run(options: argparse.Namespace, faults: list[Fault], directory: Path
         session_ms=options.session_ms,
         delivery=options.delivery,
         ordered=options.preserve_ordering,
+        static=options.static,
         settings="\n".join(options.set),
         open_broker=partial(open_broker, options.broker),
         directory=directory,
@@ -118,6 +119,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--session-ms", type=int, default=2_000, help="session time-out (2000)")
     parser.add_argument("--delivery", choices=[AT_LEAST_ONCE, EXACTLY_ONCE], default=AT_LEAST_ONCE)
     parser.add_argument("--preserve-ordering", action="store_true", help="ask for it, audit it")
+    parser.add_argument("--static", action="store_true", help="static membership in the group")
     parser.add_argument("--model", help="a checkpoint of news; a small one of our own if not given")
     parser.add_argument("--broker", choices=["maven", "docker"], default="maven")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="of logs, findings, broker's data")

@@ -4,6 +4,7 @@ from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 from tests.faults.reading import Answer, Event
 from tests.faults.sampling import Sample
@@ -195,22 +196,25 @@ def _check_commits(
     offsets: dict[int, list[int]] = defaultdict(list)
     for event in sorted(events, key=lambda one: (one.partition, one.offset)):
         offsets[event.partition].append(event.offset)
-    answered_ms: dict[int, list[float]] = {}
-    for partition, held in offsets.items():
-        newest, times = 0.0, answered_ms.setdefault(partition, [])
-        for offset in held:
-            answers = of_event.get((partition, offset), ())
-            newest = max(newest, min((one.at_ms for one in answers), default=NEVER))
-            times.append(newest)
+    first_ms = {
+        origin: min(one.at_ms for one in answers) for origin, answers in of_event.items() if answers
+    }
+    all_ms = {
+        partition: list(accumulate((first_ms.get((partition, one), NEVER) for one in held), max))
+        for partition, held in offsets.items()
+    }
     last: dict[int, int] = {}
     for sample in samples:
         for partition, committed in sample.committed.items():
             before = bisect_left(offsets[partition], committed)
-            if before and answered_ms[partition][before - 1] > sample.at * 1e3:
+            if before and all_ms[partition][before - 1] > sample.at * 1e3:
                 found.note("ahead", (partition, committed, sample.at))
             if committed < last.get(partition, 0):
                 found.note("went_back", (partition, committed, last[partition], sample.at))
             last[partition] = committed
+        for origin in sample.finished:
+            if first_ms.get(origin, NEVER) > sample.at * 1e3:
+                found.note("ahead", (origin, "in the metadata", sample.at))
     for partition, held in offsets.items():
         if samples and held and last.get(partition, 0) <= held[-1]:
             found.note("unfinished", (partition, last.get(partition), held[-1] + 1))

@@ -49,6 +49,7 @@ class Member:
         flags: Of ``headrace run``.
         directory: Takes the log and the file that its clock reads.
         told: Hears of every end.
+        environment: Further settings of this one alone.
         ends: All of them.
         owned: Partitions that it was given last.
         no_files: From its next start on it can write no file.
@@ -59,6 +60,7 @@ class Member:
     flags: list[str]
     directory: Path
     told: Callable[[End], None]
+    environment: dict[str, str] = field(default_factory=dict)
     ends: list[End] = field(default_factory=list)
     owned: list[str] = field(default_factory=list)
     no_files: bool = False
@@ -156,7 +158,9 @@ class Member:
             *command,
             stdin=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,  # not a file: a full disk must not silence it
-            env=environment | {"PYTHONPATH": str(Path.cwd()), "PYTHONDONTWRITEBYTECODE": "1"},
+            env=environment
+            | self.environment
+            | {"PYTHONPATH": str(Path.cwd()), "PYTHONDONTWRITEBYTECODE": "1"},
             start_new_session=True,
             limit=1 << 22,
         )

@@ -48,6 +48,7 @@ class Plan:
         model: A checkpoint.
         rate: Events a second.
         session_ms: The workers' session time-out.
+        static: Every worker has a place of its own in the group.
         settings: Lines of TOML for the workers.
         open_broker: Opens an Apache Kafka that advertises the port that it is told.
         directory: Takes logs, settings and what was found.
@@ -63,6 +64,7 @@ class Plan:
     session_ms: int = 2_000
     delivery: str = AT_LEAST_ONCE
     ordered: bool = False
+    static: bool = False
     settings: str = ""
     open_broker: Callable[..., AbstractAsyncContextManager[RunningBroker]] = open_broker
     directory: Path
@@ -143,6 +145,7 @@ async def run(plan: Plan) -> Outcome:
                 ["--bootstrap-servers", f"{LOOPBACK}:{proxy.port}", *flags],
                 plan.directory,
                 ended,
+                {"HEADRACE_GROUP_INSTANCE_ID": name.replace(" ", "-")} if plan.static else {},
             )
             everyone.append(guest)
             return guest

@@ -4,13 +4,13 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 
-from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from schemas.errors import BrokerError
 from streams.clients import open_admin
 from streams.connection import Connection
+from streams.delivery.finished import decode_finished
 
 EVERY_S = 0.25
 ANSWER_S = 5.0
@@ -24,10 +24,12 @@ class Sample:
     Attributes:
         at: Wall clock in seconds when the answer had come: what it says was so by then.
         committed: By partition of the input topic.
+        finished: Partitions and offsets beyond it that the commit's metadata calls finished.
     """
 
     at: float
     committed: dict[int, int]
+    finished: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass
@@ -62,9 +64,19 @@ class Sampler:
 
     async def _sample(self, admin: AIOKafkaAdminClient) -> Sample:
         found = await admin.list_consumer_group_offsets(self.group)
-        committed = {
-            one.partition: held.offset
+        now = time.time()
+        ours = {
+            one.partition: held
             for one, held in found.items()
-            if isinstance(one, TopicPartition) and one.topic == self.topic and held.offset >= 0
+            if one.topic == self.topic and held.offset >= 0
         }
-        return Sample(time.time(), committed)
+        return Sample(
+            now,
+            {partition: held.offset for partition, held in ours.items()},
+            tuple(
+                (partition, offset)
+                for partition, held in ours.items()
+                if held.metadata
+                for offset in decode_finished(held.offset, held.metadata)
+            ),
+        )

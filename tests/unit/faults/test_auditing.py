@@ -89,6 +89,14 @@ def test_a_commit_past_an_unfinished_event_is_found(at_s: float, ahead: int) -> 
     assert found.ahead == ahead
 
 
+def test_offsets_that_metadata_call_finished_are_answered() -> None:
+    """They are as good as committed: nobody reads them again."""
+    early, in_time = Sample(2.0, {0: 1}, ((0, 2),)), Sample(2.1, {0: 1}, ((0, 2),))
+    assert audit(EVENTS, ANSWERS, samples=[early, *AT_END]).ahead == 1
+    assert audit(EVENTS, ANSWERS, samples=[in_time, *AT_END]).ahead == 0
+    assert audit(EVENTS[:2], ANSWERS[:2], samples=[in_time]).ahead == 1
+
+
 def test_gaps_in_offsets_are_none_in_commits() -> None:
     """Markers of transactions take offsets and never begin."""
     events = [replace(event, offset=3 * event.offset) for event in EVENTS]
