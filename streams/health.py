@@ -14,22 +14,27 @@ class Health:
 
     def __init__(self, *conditions: str) -> None:
         """Start with every condition unmet."""
-        self._unmet = set(conditions)
+        self._unmet: dict[str, str | None] = dict.fromkeys(conditions)
         self.problem: str | None = None
         """Why the process should be replaced; ``None`` while it is well."""
 
     def met(self, condition: str) -> None:
         """Note that a condition of readiness holds now."""
-        self._unmet.discard(condition)
+        self._unmet.pop(condition, None)
 
-    def unmet(self, condition: str) -> None:
-        """Note that a condition of readiness no longer holds."""
-        self._unmet.add(condition)
+    def unmet(self, condition: str, reason: str | None = None) -> None:
+        """Note that a condition of readiness no longer holds, and why, if that is known."""
+        self._unmet[condition] = reason
 
     @property
     def waiting_for(self) -> list[str]:
         """The conditions that do not hold."""
         return sorted(self._unmet)
+
+    @property
+    def reasons(self) -> dict[str, str]:
+        """Why conditions do not hold, of those for which it is known."""
+        return {name: why for name, why in self._unmet.items() if why is not None}
 
     @property
     def ready(self) -> bool:
@@ -48,7 +53,10 @@ def application(health: Health, registry: Callable[[], CollectorRegistry]) -> we
         return _answer(ok=health.problem is None, problem=health.problem)
 
     async def readyz(_: web.Request) -> web.Response:
-        return _answer(ok=health.ready, problem=health.problem, waiting_for=health.waiting_for)
+        told: dict[str, object] = {"problem": health.problem, "waiting_for": health.waiting_for}
+        if reasons := health.reasons:
+            told["reasons"] = reasons
+        return _answer(ok=health.ready, **told)
 
     app = web.Application()
     app.add_routes(

@@ -17,7 +17,9 @@ from schemas.kafka import Outbound, encode_dead_letter, encode_result
 from schemas.limits import Limits
 from schemas.results import AnsweredFrom, Classification
 from streams import metrics
+from streams.breaker import BreakerSettings
 from streams.delivery.protocol import Outlet
+from streams.gate import Gate
 from streams.ingress import Ingress, Rejected
 from streams.known import KnownAnswers
 from streams.offsets import Ledger, OffsetTracker
@@ -44,6 +46,8 @@ class Lane:
         cache: Whether content that comes again is answered without the model.
         revisions: Whether lesser answers are followed by better ones.
         quarantine: Takes events that processes died over; none are if it is unset.
+        breaker: When events are no longer let in, because too many become dead letters; they always
+            are if it is unset.
     """
 
     def __init__(
@@ -60,6 +64,7 @@ class Lane:
         cache: Cache | None = None,
         revisions: Revisions | None = None,
         quarantine: Quarantine | None = None,
+        breaker: BreakerSettings | None = None,
     ) -> None:
         self.modality = modality = route.modality
         self.topic = route.topic
@@ -100,6 +105,8 @@ class Lane:
             device=device,
             share=route.share,
         )
+        breaker = breaker or BreakerSettings(enabled=False)
+        self.gate = Gate(route.topic, self.scheduler, breaker, clock)
         # Set with every poll and batch: their labels are looked up once.
         self._queue_events = metrics.QUEUE_EVENTS.labels(*self._labels)
         self._queue_tokens = metrics.QUEUE_TOKENS.labels(*self._labels)
@@ -116,25 +123,29 @@ class Lane:
         # In order: a later image may supersede an earlier one, whichever of them is known.
         for is_unknown, part in groupby(found, key=_is_unknown):
             if is_unknown:
-                self.scheduler.offer([work for work, _ in part])
+                self.gate.offer([work for work, _ in part])
             else:
                 for work, answer in part:
                     self._answer_at_once(work, answer)
+        self.gate.note_read(len(works))
+        self.gate.judge()
         self._gauge()
 
     @property
     def is_full(self) -> bool:
         """No room: the lane's partitions should be paused.
 
-        The queue is full; or answers come quicker than they can be sent, as they do when most
-        events are shed, and would be late however quickly they were found.
+        The queue is full; or nothing is let in, for too much has failed; or answers come quicker
+        than they can be sent, as they do when most events are shed, and would be late however
+        quickly they were found.
         """
-        return self.scheduler.full or self._unsent >= MOST_UNSENT
+        return self.scheduler.full or self._unsent >= MOST_UNSENT or self.gate.shut
 
     @property
     def has_room_again(self) -> bool:
         """Half the room is free: paused partitions should be resumed."""
-        return self.scheduler.has_room_again and 2 * self._unsent <= MOST_UNSENT
+        has_room = self.scheduler.has_room_again and 2 * self._unsent <= MOST_UNSENT
+        return has_room and not self.gate.shut
 
     @property
     def _unsent(self) -> int:
@@ -148,6 +159,7 @@ class Lane:
     def withdraw_all(self) -> None:
         """Forget what is queued; what is running ends without effect on closed trackers."""
         self.scheduler.withdraw(lambda _: True)
+        self.gate.clear()
         self._ingress.forget()
         if self._reviser is not None:
             self._reviser.clear()
@@ -177,6 +189,7 @@ class Lane:
                 )
             else:
                 self._answer(self._known.rescue(completion), admitted)
+        self.gate.judge()
         self._gauge()
 
     def _answer(self, completion: Completion, admitted: Admitted) -> None:
@@ -210,6 +223,8 @@ class Lane:
 
         tracker, offset = admitted.tracker, admitted.inbound.source.offset
         is_shed = completion.prediction is None
+        by_model = not is_shed and completion.answered_from is AnsweredFrom.MODEL
+        self.gate.note_answer(by_model=by_model)
         self._publisher.publish(
             Parcel(self._results, make, acknowledged, tracker, offset, patient=is_shed)
         )
@@ -242,6 +257,7 @@ class Lane:
 
     def _bury(self, rejected: Rejected) -> None:
         letter, record = rejected.letter, rejected.record
+        self.gate.note_letter(letter.error)
 
         def acknowledged() -> None:
             metrics.DEAD_LETTERS.labels(*self._labels, letter.error).inc()

@@ -34,6 +34,12 @@ DEAD_LETTERS = Counter(
     "Events that cannot be classified, acknowledged by the broker.",
     ["topic", "modality", "error"],
 )
+BREAKER_OPEN = Gauge(
+    "headrace_breaker_open",
+    "1 while a topic's events are not let in, because too many have become dead letters.",
+    ["topic"],
+    multiprocess_mode="livesum",
+)
 SUSPECTS = Counter(
     "headrace_suspect_events",
     "Events that workers died over and that were tried alone, by outcome: answered or crashed.",

@@ -126,6 +126,11 @@ class Quarantine:
             if is_before and name not in self._apart:
                 self._forget(name)
 
+    @property
+    def waiting(self) -> list[Source]:
+        """Events that wait for their trial, or are tried; not those that are others' now."""
+        return [one.work.handle.inbound.source for one in self._cases if not one.is_over]
+
     async def close(self) -> None:
         """Stop trying; what was not tried stays suspect."""
         if self._working is not None:

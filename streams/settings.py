@@ -23,6 +23,7 @@ from inference.trial import Isolation
 from inference.work import OverloadPolicy
 from schemas.errors import ConfigurationError
 from schemas.events import Modality
+from streams.breaker import BreakerSettings
 from streams.connection import Connection
 from streams.credentials import VARIABLES, refuse_inline
 from streams.delivery.mode import DeliveryMode
@@ -169,6 +170,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     for one of the user's in the temporary directory. Workers may share it."""
     isolation: Isolation = Isolation()
     """Events that workers died over."""
+    breaker: BreakerSettings = BreakerSettings()
+    """Topics whose events become dead letters."""
     cache: Cache = Cache()
     """Content that comes again."""
     revisions: Revisions = Revisions()

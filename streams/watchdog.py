@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
 from enum import Enum
+from typing import NamedTuple
 
 import structlog
 from aiokafka import TopicPartition
@@ -58,12 +59,35 @@ class StallDetector:
         return Stall.PIPELINE if in_flight else Stall.CONSUMER
 
 
+class Apart(NamedTuple):
+    """What stands still, and is meant to.
+
+    Attributes:
+        events: In flight, and waiting for something other than the pipeline.
+        partitions: Whose positions they hold back.
+        topics: Of which none is taken in.
+    """
+
+    events: int = 0
+    partitions: frozenset[TopicPartition] = frozenset()
+    topics: frozenset[str] = frozenset()
+
+    def lag(self, lags: Mapping[TopicPartition, int]) -> int:
+        """Return the lag that somebody should be working on."""
+        return sum(
+            lag
+            for partition, lag in lags.items()
+            if partition not in self.partitions and partition.topic not in self.topics
+        )
+
+
 class Watchdog:
     """Looks at the positions regularly; a consumer that stands still is replaced.
 
     Args:
         stall_s: Seconds without progress, with work to do, that are too many.
         report: Called with why the pipeline is stuck, and with ``None`` once events end again.
+        apart: Says what stands still on purpose.
     """
 
     def __init__(
@@ -74,7 +98,9 @@ class Watchdog:
         clock: Clock,
         stall_s: float,
         report: Callable[[str | None], None],
+        apart: Callable[[], Apart] = Apart,
     ) -> None:
+        self._apart = apart
         self._loop = loop
         self._ledger = ledger
         self._clock = clock
@@ -91,17 +117,17 @@ class Watchdog:
             self._act(await self._observe())
 
     async def _observe(self) -> Stall | None:
-        lag = 0
+        lag, apart = 0, self._apart()
         # A broker that does not answer is not the consumer's fault; the client reconnects itself.
         with contextlib.suppress(KafkaError, TimeoutError):
             async with asyncio.timeout(self._stall_s / 2):
                 lags = await self._loop.lag()
-            lag = sum(lags.values())
+            lag = apart.lag(lags)
             self._gauge(lags)
         return self._detector.observe(
             now=self._clock.monotonic(),
             lag=lag,
-            in_flight=self._ledger.in_flight,
+            in_flight=max(0, self._ledger.in_flight - apart.events),
             progress=self._ledger.completions,
         )
 

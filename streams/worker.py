@@ -9,7 +9,7 @@ from functools import partial
 
 import structlog
 from aiohttp import web
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from inference.clock import SystemClock
 from inference.engine import Engine
@@ -31,6 +31,7 @@ from streams.delivery.mode import DeliveryMode
 from streams.delivery.protocol import Delivery, Outlet
 from streams.delivery.transactions import TRANSACTION_S
 from streams.explaining import ScheduleLog
+from streams.gate import Gates
 from streams.group_answers import heed_errors
 from streams.health import Health, serve
 from streams.lane import Lane
@@ -42,7 +43,7 @@ from streams.routes import Route, routes_of
 from streams.settings import Settings
 from streams.topics import ensure_topics
 from streams.warm_up import warm_up_examples
-from streams.watchdog import Watchdog
+from streams.watchdog import Apart, Watchdog
 
 log = structlog.get_logger(__name__)
 
@@ -217,6 +218,7 @@ class Worker:
                 cache=settings.cache,
                 revisions=settings.revisions,
                 quarantine=quarantine,
+                breaker=settings.breaker,
             )
             for route, engine in served
         )
@@ -267,18 +269,20 @@ class Worker:
             idle_pause_s=settings.idle_pause_ms / 1e3,
             expect=quarantine.look if quarantine else lambda: None,
         )
+        gates = Gates((lane.gate for lane in lanes.values()), self.health)
         watchdog = Watchdog(
             loop=loop,
             ledger=ledger,
             clock=self._clock,
             stall_s=settings.stall_ms / 1e3,
             report=self._report,
+            apart=partial(_apart, gates, quarantine),
         )
         consuming = asyncio.create_task(loop.run(), name="consume")
         side = [
             asyncio.create_task(watchdog.run(), name="watchdog"),
             asyncio.create_task(Reach(loop, self.health).run(), name="reach"),
-            asyncio.create_task(self._watch_state(loop, ledger), name="state"),
+            asyncio.create_task(self._watch_state(loop, ledger, gates), name="state"),
             asyncio.create_task(_watch_costs(lanes, states), name="costs"),
         ]
         stopped = asyncio.create_task(self._wait_for_stop())
@@ -308,8 +312,9 @@ class Worker:
     def _report(self, problem: str | None) -> None:
         self.health.problem = problem
 
-    async def _watch_state(self, loop: ConsumeLoop, ledger: Ledger) -> None:
+    async def _watch_state(self, loop: ConsumeLoop, ledger: Ledger, gates: Gates) -> None:
         while True:
+            gates.look()
             metrics.IN_FLIGHT.set(ledger.in_flight)
             # From the moment of a stop on, not only when the last partition is given back.
             serving = loop.owning and not self._stopping.is_set()
@@ -332,6 +337,16 @@ async def _watch_costs(
         if second % KEEP_COSTS_EVERY_S == 0:
             for lane in _one_per_engine(lanes):
                 _keep_costs(states, lane)
+
+
+def _apart(gates: Gates, quarantine: Quarantine | None) -> Apart:
+    """Say what stands still on purpose: it is no sign that the worker does."""
+    waiting = quarantine.waiting if quarantine else []
+    return Apart(
+        events=gates.held + len(waiting),
+        partitions=frozenset(TopicPartition(one.topic, one.partition) for one in waiting),
+        topics=frozenset(gates.topics),
+    )
 
 
 def _part_of_queue(settings: SchedulerSettings, parts: int) -> SchedulerSettings:

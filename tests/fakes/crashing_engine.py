@@ -25,7 +25,14 @@ class CrashingEngine(FakeEngine):
     """Dies of events whose text holds ``segfault``, ``killed``, or ``unreadable`` for tokenisers.
 
     ``endless`` hangs. Everything else is answered as by :class:`FakeEngine`.
+
+    Args:
+        sick: It fails on whatever holds ``ferry``, which the examples of a start do not.
     """
+
+    def __init__(self, *, sick: bool = False) -> None:
+        super().__init__()
+        self.sick = sick
 
     def encode(self, events: Sequence[Event]) -> list[Encoded]:
         """Die of what cannot be read."""
@@ -37,6 +44,8 @@ class CrashingEngine(FakeEngine):
 
     def run(self, prepared: tuple[tuple[int, ...], ...], effort: EffortLevel) -> list[Prediction]:
         """Die of what cannot be run."""
+        if self.sick and any(token_of("ferry") in ids for ids in prepared):
+            raise RuntimeError("the wrong weights")
         for ids in prepared:
             if token_of("segfault") in ids:
                 ctypes.string_at(0)
@@ -55,9 +64,9 @@ class CrashingFamily:
         return source.model_type == MODEL_TYPE
 
     def load(self, source: Source, request: Request) -> Engine:
-        """Return a new engine, whatever lies there."""
-        del source, request
-        return CrashingEngine()
+        """Return a new engine, as its configuration says."""
+        del request
+        return CrashingEngine(sick=bool(source.config.get("sick")))
 
 
 BACKEND = CrashingFamily()
@@ -75,10 +84,11 @@ class Text:
         return encode_words(self.text.split())
 
 
-def write_model(directory: Path) -> Path:
+def write_model(directory: Path, *, sick: bool = False) -> Path:
     """Write what makes a directory a model of this type."""
-    directory.mkdir(parents=True)
-    (directory / "config.json").write_bytes(orjson.dumps({"model_type": MODEL_TYPE}))
+    directory.mkdir(parents=True, exist_ok=True)
+    config = {"model_type": MODEL_TYPE, "sick": sick}
+    (directory / "config.json").write_bytes(orjson.dumps(config))
     return directory
 
 

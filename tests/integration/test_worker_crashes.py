@@ -30,7 +30,13 @@ PARTITIONS = 2
 SINCE = dict.fromkeys(range(PARTITIONS), 0)
 CONFIG = """
 session_timeout_ms = 2000
+stall_ms = 3000
+drain_ms = 1000
 state_dir = "{state}"
+
+[breaker]
+events = 20
+retry_ms = {retry_ms}
 
 [[topics]]
 name = "{topic}"
@@ -102,7 +108,9 @@ async def site(real_kafka: RunningBroker, tmp_path: Path, monkeypatch: pytest.Mo
     await ensure_topics(Connection(servers), names, partitions=PARTITIONS)
     config = tmp_path / "headrace.toml"
     model = crashing_engine.write_model(tmp_path / "model")
-    config.write_text(CONFIG.format(state=tmp_path / "state", topic=topic, model=model))
+    config.write_text(
+        CONFIG.format(state=tmp_path / "state", topic=topic, model=model, retry_ms=600_000)
+    )
     flags = ("--config", str(config), "--log-format", "json", "--group", topic)
     return Site(servers, topic, flags, tmp_path / "worker.log")
 
@@ -132,3 +140,32 @@ async def test_exactly_the_culprit_becomes_a_dead_letter(site: Site, text: str) 
     assert list((site.log.parent / "state" / "suspects").iterdir()) == [
         site.log.parent / "state" / "suspects" / "lock"
     ]
+
+
+async def test_a_model_that_fails_on_everything_is_stopped(site: Site, tmp_path: Path) -> None:
+    """Most events stay where they are, for a model that works; nothing is lost or repeated."""
+    model = crashing_engine.write_model(tmp_path / "model", sick=True)
+    count = 2_000
+    await site.send(*(f"Dock {number} sees a ferry" for number in range(count)))
+    async with running_worker(
+        site.servers, site.log, *site.flags, "--workers", "2", ready=False
+    ) as worker:
+        open_breakers = f'headrace_breaker_open{{topic="{site.topic}"}}'
+        async with asyncio.timeout(60):
+            while site.logged("breaker_open") < 2:  # noqa: ASYNC110 - another process logs it
+                await asyncio.sleep(0.2)
+        await asyncio.sleep(2)  # the device has a batch or two of the same kind
+        buried = len(await site.letters())
+        # Longer than a stall: that they stand still is no reason to start them again.
+        await asyncio.sleep(5)
+        assert (await worker.metrics())[open_breakers] == 2
+        assert await worker.status("/readyz") == 503
+        assert len(await site.letters()) == buried < count / 2
+        assert site.logged("worker_died") == site.logged("consumer_stalled") == 0
+        assert await worker.stop() == 0
+    crashing_engine.write_model(model)
+    async with running_worker(site.servers, site.log, *site.flags) as worker:
+        answers = await site.until_ended(count, worker)
+        assert set(answers.values()) == {1}
+        assert len(answers) == count - buried
+        assert await worker.stop() == 0

@@ -48,6 +48,18 @@ async def test_readiness_names_what_is_missing() -> None:
         assert '"waiting_for":["broker"]' in body
 
 
+async def test_readiness_says_why_where_that_is_known() -> None:
+    """A breaker tells what it was opened for."""
+    health = Health()
+    health.unmet("breaker of events.news", "80 of 100 events became dead letters")
+    async with served(health) as url:
+        status, body = await get(f"{url}/readyz")
+        assert status == 503
+        assert '"reasons":{"breaker of events.news":"80 of 100 events became dead letters"}' in body
+        health.met("breaker of events.news")
+        assert "reasons" not in (await get(f"{url}/readyz"))[1]
+
+
 async def test_a_worker_that_starts_is_well() -> None:
     """Not being ready is no reason to be replaced."""
     async with served(Health("model")) as url:

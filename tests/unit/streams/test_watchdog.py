@@ -10,7 +10,7 @@ from aiokafka.errors import KafkaConnectionError
 from prometheus_client import REGISTRY
 
 from streams.offsets import Ledger
-from streams.watchdog import Stall, StallDetector, Watchdog
+from streams.watchdog import Apart, Stall, StallDetector, Watchdog
 from tests.fakes.clock import ManualClock
 from tests.fakes.loop import IdleLoop
 
@@ -68,6 +68,7 @@ class Watch:
     ledger: Ledger
     clock: ManualClock
     told: list[str | None] = field(default_factory=list)
+    apart: Apart = field(default_factory=Apart)
 
     async def pass_time(self, seconds: float) -> None:
         """Let the watchdog look as often as it does in such a time."""
@@ -90,6 +91,7 @@ async def watching() -> AsyncIterator[Watch]:
         clock=clock,
         stall_s=STALL_S,
         report=watch.told.append,
+        apart=lambda: watch.apart,
     )
     running = asyncio.create_task(watchdog.run())
     await asyncio.sleep(0)
@@ -124,6 +126,24 @@ async def test_a_stuck_pipeline_stays_unwell_until_an_event_ends() -> None:
         watch.ledger.complete(tracker, 0)
         await watch.pass_time(STALL_S / 6)
         assert watch.told[-1] is None
+
+
+async def test_what_stands_still_on_purpose_is_no_stall() -> None:
+    """Events that wait for something else, and topics that are not taken in."""
+    async with watching() as watch:
+        other = TopicPartition("events.camera", 0)
+        watch.loop.lags = {PARTITION: 7, other: 3}
+        tracker = watch.ledger.tracker(PARTITION)
+        assert tracker
+        watch.ledger.begin(tracker, 0)
+        watch.apart = Apart(1, frozenset([PARTITION]), frozenset([other.topic]))
+        await watch.pass_time(STALL_S * 3)
+        assert watch.loop.rebuilds == 0
+        assert watch.told == []
+        watch.apart = Apart(1, frozenset([PARTITION]))
+        await watch.pass_time(STALL_S * 2)
+        assert watch.loop.rebuilds >= 1
+        assert watch.told == []
 
 
 async def test_a_broker_that_is_gone_is_not_the_consumers_fault() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from schemas.errors import BrokerError, ConfigurationError, EngineError
 from streams import service, worker
+from streams.gate import Gates
 from streams.offsets import Ledger
 from streams.settings import Settings
 from streams.topics import TopicRefusedError
@@ -27,7 +28,7 @@ UNREACHABLE = msgspec.structs.replace(
 @asynccontextmanager
 async def watched(started: Worker, loop: IdleLoop) -> AsyncIterator[None]:
     """Keep a worker's state up to date over a loop that does nothing."""
-    task = asyncio.create_task(started._watch_state(loop, Ledger()))  # type: ignore[arg-type]
+    task = asyncio.create_task(started._watch_state(loop, Ledger(), Gates((), started.health)))  # type: ignore[arg-type]
     await asyncio.sleep(0)
     try:
         yield
