@@ -20,11 +20,12 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import GroupAuthorizationFailedError, KafkaError
 
 from schemas.errors import BrokerError
 from streams.delivery.committed import Committed, GroupOffsets
 from streams.delivery.finished import decode_finished
+from streams.delivery.patience import Patience
 from streams.delivery.tail import Tail
 from streams.delivery.transactions import Times, Transactions
 from streams.offsets import Ledger, OffsetTracker
@@ -136,7 +137,7 @@ class ExactlyOnce:
             async with asyncio.TaskGroup() as group:
                 for one in opening.values():
                     group.create_task(one.open())
-            committed = await self._offsets.read(partitions)
+            committed = await self._read(partitions)
             finished = {
                 partition: decode_finished(found.offset or 0, found.metadata)
                 for partition, found in committed.items()
@@ -150,6 +151,18 @@ class ExactlyOnce:
             if (tracker := self._ledger.tracker(partition)) is not None:
                 self._open[tracker] = one
                 one.start(tracker, self._ended)
+
+    async def _read(
+        self, partitions: Collection[TopicPartition]
+    ) -> dict[TopicPartition, Committed]:
+        patience = Patience(f"group {self._group}")
+        while True:
+            try:
+                return await self._offsets.read(partitions)
+            except GroupAuthorizationFailedError:
+                raise
+            except (KafkaError, BrokerError) as error:
+                await patience.after("offsets_retried", error)
 
     def _transactions(self, partition: TopicPartition) -> Transactions:
         # A topic has no slash in its name, so no two groups come to the same one.

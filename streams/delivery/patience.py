@@ -21,7 +21,7 @@ class Patience:
     """Waits between attempts, a little longer each time, until it has lasted too long.
 
     Args:
-        name: Of the partition, for the log.
+        name: Of what it is about, for the log.
     """
 
     def __init__(self, name: str) -> None:
@@ -40,10 +40,10 @@ class Patience:
         self._attempts += 1
         if now - self._since >= PATIENCE_S:
             raise BrokerError(
-                f"{self._name}: the broker did not take a transaction for {PATIENCE_S:g} s, in "
+                f"{self._name}: the broker did not do what it was asked for {PATIENCE_S:g} s, in "
                 f"{self._attempts} attempts: {failure!r}; nothing of it is committed"
             ) from failure
         longest_s = min(RETRY_MOST_S, RETRY_BASE_S * 2**self._attempts)
         delay_s = longest_s * random.uniform(0.5, 1.5)  # noqa: S311 - jitter
-        log.warning(event, partition=self._name, error=repr(failure), delay_s=delay_s)
+        log.warning(event, of=self._name, error=repr(failure), delay_s=delay_s)
         await asyncio.sleep(delay_s)
