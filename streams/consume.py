@@ -257,7 +257,7 @@ class ConsumeLoop:
             tracker = self._ledger.tracker(partition)
             if tracker is None or tracker.position is not None:
                 continue
-            offset = await self._delivery.start_of(consumer, partition)
+            offset = self._delivery.start_of(partition)
             with contextlib.suppress(IllegalStateError):  # revoked while we asked
                 if offset is None:
                     await consumer.seek_to_beginning(partition)
@@ -267,13 +267,14 @@ class ConsumeLoop:
     async def _assigned(self, partitions: set[TopicPartition]) -> None:
         self._epoch += 1
         self._expect()
-        consumer = self._consumer
-        if consumer is None:
+        if self._consumer is None:
             return  # it is being given up
-        if await self._delivery.take_over(consumer, partitions):
-            # What polls took meanwhile was followed by nobody.
-            self._epoch += 1
-            self._rewind_due = True
+        if not await self._delivery.take_over(partitions):
+            return
+        # In one breath: no poll may hand in what it took before its partition was to be read anew.
+        self._delivery.own(partitions)
+        self._epoch += 1
+        self._rewind_due = True
         self._owning = True
         metrics.ASSIGNED.set(len(partitions))
         log.info("partitions_assigned", partitions=_names(partitions))

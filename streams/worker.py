@@ -165,12 +165,13 @@ class Worker:
         self, stack: contextlib.AsyncExitStack, ledger: Ledger, routes: list[Route]
     ) -> Delivery:
         settings = self._settings
+        offsets = GroupOffsets(settings.connection(), settings.group)
         if settings.delivery is DeliveryMode.EXACTLY_ONCE:
             exactly = ExactlyOnce(
                 group=settings.group,
                 ledger=ledger,
                 make_producer=partial(make_producer, settings),
-                offsets=GroupOffsets(settings.connection(), settings.group),
+                offsets=offsets,
                 intervals_s={
                     route.topic: settings.transaction_interval_ms(route.budget_ms) / 1e3
                     for route in routes
@@ -181,7 +182,7 @@ class Worker:
         producer = make_producer(settings)
         stack.push_async_exit(partial(_stop_producer, producer))
         await producer.start()
-        delivery = AtLeastOnce(producer, ledger)
+        delivery = AtLeastOnce(producer, ledger, offsets)
         delivery.start()
         stack.push_async_callback(delivery.close)
         return delivery

@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from streams import metrics
+from streams.delivery.committed import Committed, GroupOffsets
 from streams.offsets import Ledger
 from streams.publisher import Publisher
 
@@ -20,25 +21,37 @@ COMMIT_S = 10.0
 class AtLeastOnce(Publisher):
     """Commits the completed prefix of each partition; what lies beyond is answered again."""
 
-    def __init__(self, producer: AIOKafkaProducer, ledger: Ledger) -> None:
+    def __init__(self, producer: AIOKafkaProducer, ledger: Ledger, offsets: GroupOffsets) -> None:
         super().__init__(producer)
         self._ledger = ledger
+        self._offsets = offsets
+        self._starts: dict[TopicPartition, Committed] = {}
         self._committed: dict[TopicPartition, int] = {}
         self._committing = asyncio.Lock()
+        self._taking_over: asyncio.Task[None] | None = None
 
-    async def take_over(
-        self, consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition]
-    ) -> bool:
-        """Follow these partitions from where the consumer stands."""
-        del consumer
+    async def take_over(self, partitions: Collection[TopicPartition]) -> bool:
+        """Learn where the group stopped.
+
+        Where that fails, :attr:`failure` fires.
+        """
+        self._taking_over = asyncio.create_task(self._take_over(partitions))
+        await asyncio.wait([self._taking_over])
+        if self._taking_over.cancelled():
+            return False
+        if error := self._taking_over.exception():
+            self._fail(error)
+            return False
+        return True
+
+    def own(self, partitions: Collection[TopicPartition]) -> None:
+        """Follow these partitions."""
         self._ledger.assign(partitions)
         self._committed = {}
-        return False
 
-    async def start_of(self, consumer: AIOKafkaConsumer, partition: TopicPartition) -> int | None:
-        """Return the group's committed offset."""
-        offset: int | None = await consumer.committed(partition)
-        return offset
+    def start_of(self, partition: TopicPartition) -> int | None:
+        """Return the group's committed offset at the time of taking over."""
+        return self._starts.get(partition, Committed()).offset
 
     async def commit(self, consumer: AIOKafkaConsumer) -> None:
         """Commit the completed prefix of the owned partitions, as far as it has moved."""
@@ -63,4 +76,10 @@ class AtLeastOnce(Publisher):
 
     async def hand_over(self, consumer: AIOKafkaConsumer) -> None:
         """Commit once more."""
+        if self._taking_over is not None:
+            self._taking_over.cancel()
+            await asyncio.gather(self._taking_over, return_exceptions=True)
         await self.commit(consumer)
+
+    async def _take_over(self, partitions: Collection[TopicPartition]) -> None:
+        self._starts = await self._offsets.read_patiently(partitions)

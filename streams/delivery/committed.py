@@ -4,10 +4,12 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 from aiokafka import TopicPartition
-from aiokafka.errors import GroupLoadInProgressError
+from aiokafka.errors import GroupAuthorizationFailedError, GroupLoadInProgressError, KafkaError
 
+from schemas.errors import BrokerError
 from streams.clients import open_admin
 from streams.connection import Connection
+from streams.delivery.patience import Patience
 
 
 class Committed(NamedTuple):
@@ -20,14 +22,33 @@ class Committed(NamedTuple):
 class GroupOffsets:
     """Reads the offsets of one group.
 
-    aiokafka's consumer tells offsets without their metadata, hence an administration client. The
-    broker is not asked for stable offsets, which aiokafka (0.14) cannot: read only what no open
+    aiokafka's consumer (0.14) tells offsets without their metadata, and takes the answer of a
+    coordinator that is about to load them for one that has none; hence an administration client.
+    The broker is not asked for stable offsets, which aiokafka cannot: read only what no open
     transaction can change, that is, after the partition's producer has been initialised.
     """
 
     def __init__(self, connection: Connection, group: str) -> None:
         self._connection = connection
         self._group = group
+
+    async def read_patiently(
+        self, partitions: Collection[TopicPartition]
+    ) -> dict[TopicPartition, Committed]:
+        """Return the same, asking again while the broker is gone or does not know yet.
+
+        Raises:
+            BrokerError: For too long.
+            GroupAuthorizationFailedError: This client may not know.
+        """
+        patience = Patience(f"group {self._group}")
+        while True:
+            try:
+                return await self.read(partitions)
+            except GroupAuthorizationFailedError:
+                raise
+            except (KafkaError, BrokerError) as error:
+                await patience.after("offsets_retried", error)
 
     async def read(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, Committed]:
         """Return what is committed for each of the partitions.

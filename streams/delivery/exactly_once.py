@@ -18,14 +18,14 @@ what a worker commits continues exactly what was committed before.
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
-from aiokafka.errors import GroupAuthorizationFailedError, KafkaError
+from aiokafka.errors import KafkaError
 
 from schemas.errors import BrokerError
 from streams.delivery.committed import Committed, GroupOffsets
 from streams.delivery.finished import decode_finished
-from streams.delivery.patience import Patience
 from streams.delivery.tail import Tail
 from streams.delivery.transactions import Times, Transactions
 from streams.offsets import Ledger, OffsetTracker
@@ -38,6 +38,13 @@ AT_A_TIME = 2
 work for a millisecond or two, but more of them would be needed for the same results."""
 RELEASE_S = 3.0
 """How long a transaction under way may take when its partition is revoked."""
+
+
+class _Taken(NamedTuple):
+    """A partition whose earlier owners are fenced, and what they had finished ahead."""
+
+    transactions: Transactions
+    finished: list[int]
 
 
 class ExactlyOnce:
@@ -69,6 +76,8 @@ class ExactlyOnce:
         self._turns = asyncio.Semaphore(AT_A_TIME)
         self._open: dict[object, Transactions] = {}
         """By the tracker that follows the partition."""
+        self._taken: dict[TopicPartition, _Taken] = {}
+        """Taken over, not yet owned."""
         self._taking_over: asyncio.Task[None] | None = None
         self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Fails with a :class:`BrokerError` when a partition was lost or cannot be answered."""
@@ -95,23 +104,33 @@ class ExactlyOnce:
         """Return how many records of a topic wait for a transaction."""
         return sum(one.waiting(topic) for one in self._open.values())
 
-    async def take_over(
-        self, consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition]
-    ) -> bool:
+    async def take_over(self, partitions: Collection[TopicPartition]) -> bool:
         """Fence the earlier owners of these partitions, then learn where they stopped.
 
         Where that fails, :attr:`failure` fires.
         """
-        del consumer
         self._taking_over = asyncio.create_task(self._take_over(partitions))
         await asyncio.wait([self._taking_over])
-        if not self._taking_over.cancelled() and (error := self._taking_over.exception()):
+        if self._taking_over.cancelled():
+            return False
+        if error := self._taking_over.exception():
             self._fail(error)
+            return False
         return True
 
-    async def start_of(self, consumer: AIOKafkaConsumer, partition: TopicPartition) -> int | None:
+    def own(self, partitions: Collection[TopicPartition]) -> None:
+        """Follow these partitions, and answer for them in transactions."""
+        taken, self._taken = self._taken, {}
+        finished = {one: found.finished for one, found in taken.items()}
+        self._ledger.assign(partitions, finished)
+        for partition in partitions:
+            if (tracker := self._ledger.tracker(partition)) is not None:
+                transactions = taken[partition].transactions
+                self._open[tracker] = transactions
+                transactions.start(tracker, self._ended)
+
+    def start_of(self, partition: TopicPartition) -> int | None:
         """Return what was committed when the partition was taken over."""
-        del consumer
         transactions = self._open.get(self._ledger.tracker(partition))
         return transactions.committed.offset if transactions else None
 
@@ -137,7 +156,7 @@ class ExactlyOnce:
             async with asyncio.TaskGroup() as group:
                 for one in opening.values():
                     group.create_task(one.open())
-            committed = await self._read(partitions)
+            committed = await self._offsets.read_patiently(partitions)
             finished = {
                 partition: decode_finished(found.offset or 0, found.metadata)
                 for partition, found in committed.items()
@@ -145,24 +164,9 @@ class ExactlyOnce:
         except BaseException as error:
             await asyncio.gather(*(one.close(0.0) for one in opening.values()))
             raise _only(error) from error
-        self._ledger.assign(partitions, finished)
         for partition, one in opening.items():
             one.committed = committed.get(partition, Committed())
-            if (tracker := self._ledger.tracker(partition)) is not None:
-                self._open[tracker] = one
-                one.start(tracker, self._ended)
-
-    async def _read(
-        self, partitions: Collection[TopicPartition]
-    ) -> dict[TopicPartition, Committed]:
-        patience = Patience(f"group {self._group}")
-        while True:
-            try:
-                return await self._offsets.read(partitions)
-            except GroupAuthorizationFailedError:
-                raise
-            except (KafkaError, BrokerError) as error:
-                await patience.after("offsets_retried", error)
+            self._taken[partition] = _Taken(one, finished.get(partition, []))
 
     def _transactions(self, partition: TopicPartition) -> Transactions:
         # A topic has no slash in its name, so no two groups come to the same one.
@@ -185,7 +189,8 @@ class ExactlyOnce:
         if self._taking_over is not None:
             self._taking_over.cancel()
             await asyncio.gather(self._taking_over, return_exceptions=True)
-        leaving, self._open = list(self._open.values()), {}
+        leaving = [*self._open.values(), *(one.transactions for one in self._taken.values())]
+        self._open, self._taken = {}, {}
         await asyncio.gather(*(one.close(RELEASE_S) for one in leaving))
 
     def _ended(self, task: "asyncio.Task[None]") -> None:

@@ -37,16 +37,16 @@ class Delivery(Outlet, Protocol):
     failure: "asyncio.Future[None]"
     """Fails with a :class:`BrokerError` when the worker must stop."""
 
-    async def take_over(
-        self, consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition]
-    ) -> bool:
-        """Own exactly these partitions from now on; the ledger follows them when this returns.
+    async def take_over(self, partitions: Collection[TopicPartition]) -> bool:
+        """Find out where to go on with partitions; ``False`` if that failed or was given up."""
 
-        Returns:
-            Whether they have to be read from :meth:`start_of`, wherever the consumer stands.
+    def own(self, partitions: Collection[TopicPartition]) -> None:
+        """Let the ledger follow exactly these partitions, which were taken over.
+
+        They have to be read from :meth:`start_of`, wherever the consumer stands.
         """
 
-    async def start_of(self, consumer: AIOKafkaConsumer, partition: TopicPartition) -> int | None:
+    def start_of(self, partition: TopicPartition) -> int | None:
         """Return where to read an owned partition from; ``None`` for its beginning."""
 
     async def commit(self, consumer: AIOKafkaConsumer) -> None:

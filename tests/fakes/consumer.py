@@ -7,6 +7,8 @@ from typing import Any
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 
+from streams.delivery.committed import Committed
+
 
 def record(
     partition: TopicPartition,
@@ -45,6 +47,23 @@ class FakeLog:
         held = self.records[partition]
         start = len(held)
         held.extend(record(partition, start + number) for number in range(count))
+
+
+class FakeOffsets:
+    """Implements what :class:`streams.delivery.at_least_once.AtLeastOnce` asks of group offsets."""
+
+    def __init__(self, log: FakeLog, turns: int = 1) -> None:
+        self._log = log
+        self._turns = turns
+
+    async def read_patiently(
+        self, partitions: Collection[TopicPartition]
+    ) -> dict[TopicPartition, Committed]:
+        """Return what the log holds, after some turns of the event loop."""
+        for _ in range(self._turns):
+            await asyncio.sleep(0)
+        held = self._log.committed
+        return {one: Committed(held[one]) for one in partitions if one in held}
 
 
 class FakeConsumer:

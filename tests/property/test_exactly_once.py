@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.kafka import Outbound
+from streams.connection import Connection
 from streams.delivery import exactly_once, patience
-from streams.delivery.committed import Committed
+from streams.delivery.committed import Committed, GroupOffsets
 from streams.delivery.exactly_once import ExactlyOnce
 from streams.delivery.finished import decode_finished
 from streams.offsets import Ledger
@@ -27,6 +28,20 @@ FAULTS = st.lists(st.tuples(POINTS, st.sampled_from([KafkaTimeoutError, NotEnoug
 CONSUMER = object()
 
 
+class Offsets(GroupOffsets):
+    """Reads what a cluster in memory has committed, as patiently as from a real one."""
+
+    def __init__(self, cluster: FakeCluster) -> None:
+        super().__init__(Connection("localhost:1"), "g")
+        self._cluster = cluster
+
+    async def read(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, Committed]:
+        """Read the group's offsets."""
+        self._cluster.fail("read")
+        found = self._cluster.offsets
+        return {one: found[one] for one in partitions if one in found}
+
+
 class Owner:
     """A worker that believes to own the partition."""
 
@@ -38,23 +53,18 @@ class Owner:
             group="g",
             ledger=self._ledger,
             make_producer=cluster.producer,  # type: ignore[arg-type]
-            offsets=self,  # type: ignore[arg-type]
+            offsets=Offsets(cluster),
             intervals_s={"events.news": 0.0},
         )
 
-    async def read(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, Committed]:
-        """Read the group's offsets."""
-        self._cluster.fail("read")
-        found = self._cluster.offsets
-        return {one: found[one] for one in partitions if one in found}
-
     async def take_over(self) -> bool:
         """Own the partition and take all of its events in; ``False`` if that failed."""
-        await self.delivery.take_over(CONSUMER, [ONE])  # type: ignore[arg-type]
+        if await self.delivery.take_over([ONE]):
+            self.delivery.own([ONE])
         tracker = self._ledger.tracker(ONE)
         if tracker is None:
             return False
-        start = await self.delivery.start_of(CONSUMER, ONE) or 0  # type: ignore[arg-type]
+        start = self.delivery.start_of(ONE) or 0
         self._begun = [n for n in range(start, EVENTS) if self._ledger.begin(tracker, n)]
         return True
 

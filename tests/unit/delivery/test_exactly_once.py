@@ -31,7 +31,9 @@ class Offsets:
         self._cluster = cluster
         self.epochs_seen: list[dict[str, int]] = []
 
-    async def read(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, Committed]:
+    async def read_patiently(
+        self, partitions: Collection[TopicPartition]
+    ) -> dict[TopicPartition, Committed]:
         """Return what is there."""
         self.epochs_seen.append(dict(self._cluster.epochs))
         found = self._cluster.offsets
@@ -68,7 +70,8 @@ async def test_offsets_are_read_after_earlier_owners_are_fenced() -> None:
     """Before, an earlier owner could still move them."""
     cluster, ledger = FakeCluster(), Ledger()
     delivery, offsets = delivery_on(cluster, ledger)
-    assert await delivery.take_over(CONSUMER, [ONE, TWO])  # type: ignore[arg-type]
+    if await delivery.take_over([ONE, TWO]):
+        delivery.own([ONE, TWO])
     assert offsets.epochs_seen == [{"g/events.news/0": 1, "g/events.news/1": 1}]
     assert set(ledger.partitions) == {ONE, TWO}
     await delivery.close()
@@ -79,9 +82,10 @@ async def test_a_partition_goes_on_where_the_last_owner_stopped() -> None:
     cluster, ledger = FakeCluster(), Ledger()
     cluster.offsets[ONE] = Committed(5, encode_finished(5, [6, 8]))
     delivery, _ = delivery_on(cluster, ledger)
-    await delivery.take_over(CONSUMER, [ONE])  # type: ignore[arg-type]
-    assert await delivery.start_of(CONSUMER, ONE) == 5  # type: ignore[arg-type]
-    assert await delivery.start_of(CONSUMER, TWO) is None  # type: ignore[arg-type]
+    if await delivery.take_over([ONE]):
+        delivery.own([ONE])
+    assert delivery.start_of(ONE) == 5
+    assert delivery.start_of(TWO) is None
     tracker = ledger.tracker(ONE)
     assert tracker is not None
     assert [ledger.begin(tracker, offset) for offset in range(5, 10)] == [
@@ -94,7 +98,8 @@ async def test_what_is_ready_is_committed_before_a_partition_is_let_go() -> None
     """What comes afterwards, of a partition that is no longer owned, goes nowhere."""
     cluster, ledger = FakeCluster(), Ledger()
     delivery, _ = delivery_on(cluster, ledger)
-    await delivery.take_over(CONSUMER, [ONE])  # type: ignore[arg-type]
+    if await delivery.take_over([ONE]):
+        delivery.own([ONE])
     tracker = ledger.tracker(ONE)
     assert tracker is not None
     for offset in (0, 1):
@@ -115,7 +120,8 @@ async def test_damaged_metadata_stops_the_worker() -> None:
     cluster, ledger = FakeCluster(), Ledger()
     cluster.offsets[ONE] = Committed(5, "headrace1:%%%")
     delivery, _ = delivery_on(cluster, ledger)
-    await delivery.take_over(CONSUMER, [ONE])  # type: ignore[arg-type]
+    if await delivery.take_over([ONE]):
+        delivery.own([ONE])
     with pytest.raises(BrokerError, match="finished offsets"):
         await delivery.failure
     await delivery.close()
@@ -126,8 +132,10 @@ async def test_a_second_owner_makes_the_first_fail() -> None:
     cluster = FakeCluster()
     ledgers = Ledger(), Ledger()
     first, second = (delivery_on(cluster, ledger)[0] for ledger in ledgers)
-    await first.take_over(CONSUMER, [ONE])  # type: ignore[arg-type]
-    await second.take_over(CONSUMER, [ONE])  # type: ignore[arg-type]
+    if await first.take_over([ONE]):
+        first.own([ONE])
+    if await second.take_over([ONE]):
+        second.own([ONE])
     for ledger in ledgers:
         tracker = ledger.tracker(ONE)
         assert tracker is not None

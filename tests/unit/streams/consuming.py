@@ -12,7 +12,7 @@ from streams.consume import ConsumeLoop
 from streams.delivery.at_least_once import AtLeastOnce
 from streams.offsets import Ledger
 from tests.fakes.clock import ManualClock
-from tests.fakes.consumer import FakeConsumer, FakeLog
+from tests.fakes.consumer import FakeConsumer, FakeLog, FakeOffsets
 from tests.fakes.lane import HoldingLane
 
 ONE, TWO = (TopicPartition("events.news", number) for number in range(2))
@@ -77,6 +77,7 @@ async def consuming(
     prepare: Callable[[FakeConsumer], None] = lambda _: None,
     committed: dict[TopicPartition, int] | None = None,
     idle_pause_s: float = 0.0,
+    reading_turns: int = 1,
 ) -> AsyncIterator[Rig]:
     """Run a loop over as many records in each partition; ``prepare`` sees each new consumer."""
     clock = ManualClock()
@@ -96,7 +97,7 @@ async def consuming(
         make_consumer=make,
         lanes=lanes,  # type: ignore[arg-type]
         ledger=ledger,
-        delivery=AtLeastOnce(None, ledger),  # type: ignore[arg-type]  # nothing is sent
+        delivery=AtLeastOnce(None, ledger, FakeOffsets(log, reading_turns)),  # type: ignore[arg-type]
         max_poll_records=100,
         drain_s=DRAIN_S,
         commit_interval_s=COMMIT_INTERVAL_S,

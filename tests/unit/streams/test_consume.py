@@ -9,7 +9,6 @@ from aiokafka.errors import (
     GroupAuthorizationFailedError,
     InvalidGroupIdError,
     KafkaError,
-    NodeNotReadyError,
     RequestTimedOutError,
     TopicAuthorizationFailedError,
 )
@@ -128,17 +127,19 @@ async def test_reading_again_begins_where_the_group_has_committed() -> None:
         assert rig.lane.admitted == [(0, 2), (0, 3)]
 
 
-async def test_reading_again_is_tried_until_the_broker_says_from_where() -> None:
-    """A coordinator that is moving at that moment does not cost events, nor the worker."""
-    async with consuming() as rig:
+@pytest.mark.parametrize("reading_turns", range(1, 12))
+async def test_nothing_is_skipped_while_it_is_found_out_where_to_read(reading_turns: int) -> None:
+    """Polls go on meanwhile, and what they take is of nobody's partition yet."""
+    async with consuming(committed={ONE: 0}, reading_turns=reading_turns) as rig:
         await until(lambda: rig.loop.owning)
-        rig.consumer.in_next_poll = lambda: rig.consumer.rebalance([ONE])
-        rig.consumer.committed_errors = [NodeNotReadyError(), NodeNotReadyError()]
-        rig.log.append(ONE, 3)
-        for _ in range(3):
-            await turns()
-            await rig.pass_time(consume.RETRY_S)
-        assert rig.lane.admitted == [(0, number) for number in range(3)]
+        rebalancing = asyncio.create_task(rig.consumer.rebalance([ONE]))
+        for _ in range(40):  # every poll finds something, whenever it comes
+            rig.log.append(ONE, 1)
+            await asyncio.sleep(0)
+        await rebalancing
+        await turns()
+        latest = rig.lane.admitted[-40:]
+        assert latest == [(0, number) for number in range(40)]
 
 
 async def test_a_record_that_comes_twice_runs_once() -> None:
