@@ -22,9 +22,8 @@ class Committed(NamedTuple):
 class GroupOffsets:
     """Reads the offsets of one group.
 
-    aiokafka's consumer (0.14) tells offsets without their metadata, and takes the answer of a
-    coordinator that is about to load them for one that has none; hence an administration client.
-    The broker is not asked for stable offsets, which aiokafka cannot: read only what no open
+    aiokafka's consumer tells offsets without their metadata, hence an administration client. The
+    broker is not asked for stable offsets, which aiokafka (0.14) cannot: read only what no open
     transaction can change, that is, after the partition's producer has been initialised.
     """
 
@@ -64,8 +63,8 @@ class GroupOffsets:
                 self._group, partitions=list(partitions)
             )
         if any(partition not in found for partition in partitions):
-            # aiokafka (0.14) leaves the answer's own error unread. A broker that knows of no offset
-            # says so for each partition; one that is about to load them names none.
+            # A broker that knows of no offset says so for each partition. To take one that says
+            # nothing for one that knows of none would answer a whole topic again.
             raise GroupLoadInProgressError
         return {
             partition: Committed(one.offset, one.metadata or "")
