@@ -18,6 +18,9 @@ VALUE_OMITTED = "headrace_value_omitted"
 """The broker refused the original's value for its size; the letter says what is missing."""
 HEADERS_OMITTED = "headrace_headers_omitted"
 """How many of the original's headers did not fit into the letter."""
+REDACTED = "headrace_redacted"
+"""Something of the original was masked, or all of its value withheld, as the worker's settings
+ask; says which."""
 
 _MESSAGE_CHARS = 1_000
 _FIELDS = (
@@ -93,7 +96,7 @@ def encode_redrive(record: Record) -> Outbound:
         UndecodableError: The letter does not have all of the original.
     """
     names = {name for name, _ in record.headers}
-    for missing in (VALUE_OMITTED, HEADERS_OMITTED):
+    for missing in (VALUE_OMITTED, HEADERS_OMITTED, REDACTED):
         if missing in names:
             raise UndecodableError(
                 f"{missing}: the letter at {record.topic}/{record.partition}/{record.offset} does "

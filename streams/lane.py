@@ -13,9 +13,9 @@ from inference.scheduler import BatchRun, Scheduler
 from inference.settings import SchedulerSettings
 from inference.shared_device import SharedDevice
 from inference.work import Completion, Work
-from schemas.kafka import Outbound, encode_dead_letter, encode_result
+from schemas.kafka import Outbound, Record, encode_dead_letter, encode_result
 from schemas.limits import Limits
-from schemas.results import AnsweredFrom, Classification
+from schemas.results import AnsweredFrom, Classification, DeadLetter
 from streams import metrics
 from streams.breaker import BreakerSettings
 from streams.delivery.protocol import Outlet
@@ -25,6 +25,7 @@ from streams.known import KnownAnswers
 from streams.offsets import Ledger, OffsetTracker
 from streams.publisher import Parcel
 from streams.quarantine import Quarantine
+from streams.redaction.redactor import Redactor
 from streams.revising import Reviser
 from streams.routes import Route
 from streams.verdicts import IN_TIME, Admitted, to_classification
@@ -48,6 +49,7 @@ class Lane:
         quarantine: Takes events that processes died over; none are if it is unset.
         breaker: When events are no longer let in, because too many become dead letters; they always
             are if it is unset.
+        redactor: Masks what is published; nothing is if it is unset.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Lane:
         revisions: Revisions | None = None,
         quarantine: Quarantine | None = None,
         breaker: BreakerSettings | None = None,
+        redactor: Redactor | None = None,
     ) -> None:
         self.modality = modality = route.modality
         self.topic = route.topic
@@ -74,6 +77,7 @@ class Lane:
         self._clock = clock
         self._ledger = ledger
         self._publisher = publisher
+        self._redactor = redactor
         self._results = route.results
         self._dead_letters = route.dead_letters
         cache = cache or Cache(enabled=False)
@@ -208,7 +212,7 @@ class Lane:
                 metrics.ACTIVE_SHARE.labels(*self._labels, self._model).observe(
                     result.effort.active_share
                 )
-            return _outbound(result, admitted)
+            return self._outbound(result, admitted)
 
         def acknowledged() -> None:
             metrics.RESULTS.labels(*self._labels, self._model, verdict).inc()
@@ -239,7 +243,7 @@ class Lane:
         admitted: Admitted = completion.work.handle
 
         def make() -> Outbound:
-            return _outbound(self._classification(completion), admitted)
+            return self._outbound(self._classification(completion), admitted)
 
         self._publisher.publish(
             Parcel(self._results, make, lambda: None, admitted.tracker, patient=True)
@@ -255,6 +259,17 @@ class Lane:
             margin_ms=self._publisher.margin_s * 1e3,
         )
 
+    def _outbound(self, result: Classification, admitted: Admitted) -> Outbound:
+        key = admitted.record.key
+        if self._redactor is not None:
+            result, key = self._redactor.result(result, key)
+        return encode_result(result, key=key, traceparent=admitted.inbound.traceparent)
+
+    def _letter(self, letter: DeadLetter, record: Record) -> Outbound:
+        if self._redactor is not None:
+            return self._redactor.letter(letter, record)
+        return encode_dead_letter(letter, record)
+
     def _bury(self, rejected: Rejected) -> None:
         letter, record = rejected.letter, rejected.record
         self.gate.note_letter(letter.error)
@@ -266,11 +281,11 @@ class Lane:
         self._publisher.publish(
             Parcel(
                 self._dead_letters,
-                lambda: encode_dead_letter(letter, record),
+                lambda: self._letter(letter, record),
                 acknowledged,
                 rejected.tracker,
                 record.offset,
-                fallback=lambda: _without_value(encode_dead_letter(letter, record)),
+                fallback=lambda: _without_value(self._letter(letter, record)),
                 patient=True,
             )
         )
@@ -304,10 +319,6 @@ class Lane:
 def _is_unknown(found: tuple[Work, Completion | None]) -> bool:
     """Say whether a work needs the model."""
     return found[1] is None
-
-
-def _outbound(result: Classification, admitted: Admitted) -> Outbound:
-    return encode_result(result, key=admitted.record.key, traceparent=admitted.inbound.traceparent)
 
 
 def _without_value(outbound: Outbound) -> Outbound:

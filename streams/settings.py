@@ -27,6 +27,7 @@ from streams.breaker import BreakerSettings
 from streams.connection import Connection
 from streams.credentials import VARIABLES, refuse_inline
 from streams.delivery.mode import DeliveryMode
+from streams.redaction.settings import Redaction
 from streams.security import Security
 from streams.sources import Cameras, Sources, Transcripts
 
@@ -176,6 +177,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Content that comes again."""
     revisions: Revisions = Revisions()
     """Second answers to degraded and shed events."""
+    redaction: Redaction = Redaction()
+    """What is masked in what is published."""
     delivery: DeliveryMode = DeliveryMode.AT_LEAST_ONCE
     """Whether an answer may come again after a fault, or each is seen exactly once by those who
     read committed records only."""

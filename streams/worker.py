@@ -39,6 +39,7 @@ from streams.loading import load_models
 from streams.offsets import Ledger
 from streams.quarantine import Quarantine, open_quarantine
 from streams.reach import Reach
+from streams.redaction.redactor import redactor_of
 from streams.routes import Route, routes_of
 from streams.settings import Settings
 from streams.topics import ensure_topics
@@ -220,6 +221,7 @@ class Worker:
                 revisions=settings.revisions,
                 quarantine=quarantine,
                 breaker=settings.breaker,
+                redactor=redactor_of(settings.redaction, route.modality),
             )
             for route, engine in served
         )

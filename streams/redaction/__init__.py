@@ -1,0 +1,1 @@
+"""Takes named fields and personal data out of what is published."""
