@@ -230,22 +230,27 @@ class ConsumeLoop:
         if tracker is None:
             return
         lane = self._lanes[partition.topic]
-        fresh = [record for record in records if self._ledger.begin(tracker, record.offset)]
+        begin = self._ledger.begin
+        fresh = [one for one in records if begin(tracker, one.offset, _size(one))]
         metrics.EVENTS.labels(lane.topic, lane.modality).inc(len(fresh))
         lane.admit(fresh, tracker)
 
     def _balance(self, consumer: AIOKafkaConsumer) -> bool:
-        """Pause the partitions of full lanes, resume those with room; say whether any is paused."""
+        """Pause partitions whose lane, or all, is full; resume them once there is room.
+
+        Returns:
+            Whether any is paused.
+        """
         paused = consumer.paused()
         full: list[TopicPartition] = []
         for partition in self._ledger.partitions:
             lane = self._lanes[partition.topic]
             if partition in paused:
-                if lane.has_room_again:
+                if lane.has_room_again and self._ledger.has_room_again:
                     consumer.resume(partition)
                 else:
                     full.append(partition)
-            elif lane.is_full:
+            elif lane.is_full or self._ledger.is_full:
                 consumer.pause(partition)
                 full.append(partition)
         metrics.PAUSED.set(len(full))
@@ -332,6 +337,12 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         """Called when this member knows its partitions."""
         await self._assigned(assigned)
+
+
+def _size(record: ConsumerRecord) -> int:
+    """Return what a record takes, in bytes."""
+    headers = sum(len(name) + len(value or b"") for name, value in record.headers)
+    return len(record.value or b"") + len(record.key or b"") + headers
 
 
 def _names(partitions: set[TopicPartition]) -> list[str]:

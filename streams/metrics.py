@@ -155,6 +155,11 @@ IN_FLIGHT = Gauge(
     "Events taken from the broker whose offset is not yet complete.",
     multiprocess_mode="livesum",
 )
+IN_FLIGHT_BYTES = Gauge(
+    "headrace_in_flight_bytes",
+    "Size of the records of events in flight.",
+    multiprocess_mode="livesum",
+)
 PAUSED = Gauge(
     "headrace_paused_partitions",
     "Partitions paused because the queue is full, or too many answers wait to be sent.",

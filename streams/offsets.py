@@ -14,6 +14,7 @@ The commit protocol, step by step:
 import asyncio
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 
 from aiokafka import TopicPartition
 
@@ -30,7 +31,7 @@ class OffsetTracker:
         finished: Offsets that an earlier owner completed ahead of the prefix; they do not begin.
     """
 
-    __slots__ = ("_begun", "_completed", "_finished", "_next", "closed", "position")
+    __slots__ = ("_begun", "_completed", "_finished", "_next", "closed", "position", "sizes")
 
     def __init__(self, finished: Iterable[int] = ()) -> None:
         self._begun: deque[int] = deque()
@@ -39,6 +40,8 @@ class OffsetTracker:
         self._next = 0
         self.position: int | None = None
         """The offset to commit: every begun offset below it is complete. None before the first."""
+        self.sizes: dict[int, int] = {}
+        """Bytes of the records in flight; the ledger keeps it."""
         self.closed = False
         """Set when the partition was revoked; its completions no longer matter."""
 
@@ -103,15 +106,31 @@ class OffsetTracker:
         return len(self._begun) - len(self._completed)
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much a worker may have taken in and not answered, over all of its topics.
+
+    Attributes:
+        events: At most so many, and what one more poll brings.
+        size: Bytes of their records; likewise.
+    """
+
+    events: int = 20_000
+    size: int = 256 * 1024 * 1024
+
+
 class Ledger:
     """The trackers of all partitions that this worker owns now."""
 
-    def __init__(self) -> None:
+    def __init__(self, bounds: Bounds | None = None) -> None:
+        self._bounds = bounds or Bounds()
         self._trackers: dict[TopicPartition, OffsetTracker] = {}
         self._idle = asyncio.Event()
         self._idle.set()
         self.in_flight = 0
         """Events begun and not complete, over all owned partitions."""
+        self.bytes_in_flight = 0
+        """Size of the records of these events."""
         self.completions = 0
         """Events completed since the start; moves as long as there is progress."""
 
@@ -139,10 +158,30 @@ class Ledger:
         """The owned partitions."""
         return list(self._trackers)
 
-    def begin(self, tracker: OffsetTracker, offset: int) -> bool:
-        """Begin an offset of an owned partition; ``False`` when it is a repetition."""
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing more should be taken in."""
+        bounds = self._bounds
+        return self.in_flight >= bounds.events or self.bytes_in_flight >= bounds.size
+
+    @property
+    def has_room_again(self) -> bool:
+        """Whether half of it is free."""
+        bounds = self._bounds
+        return 2 * self.in_flight <= bounds.events and 2 * self.bytes_in_flight <= bounds.size
+
+    def begin(self, tracker: OffsetTracker, offset: int, size: int = 0) -> bool:
+        """Begin an offset of an owned partition; ``False`` when it is a repetition.
+
+        Args:
+            tracker: Of its partition.
+            offset: Of the record.
+            size: Of the record in bytes.
+        """
         if not tracker.begin(offset):
             return False
+        tracker.sizes[offset] = size
+        self.bytes_in_flight += size
         self.in_flight += 1
         self._idle.clear()
         return True
@@ -152,6 +191,7 @@ class Ledger:
         if tracker.closed:
             return
         tracker.complete(offset)
+        self.bytes_in_flight -= tracker.sizes.pop(offset, 0)
         self.completions += 1
         self.in_flight -= 1
         if not self.in_flight:
@@ -180,6 +220,6 @@ class Ledger:
         for tracker in self._trackers.values():
             tracker.closed = True
         self._trackers = {}
-        self.in_flight = 0
+        self.in_flight = self.bytes_in_flight = 0
         self._idle.set()
         return abandoned

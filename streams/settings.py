@@ -27,6 +27,7 @@ from streams.breaker import BreakerSettings
 from streams.connection import Connection
 from streams.credentials import VARIABLES, refuse_inline
 from streams.delivery.mode import DeliveryMode
+from streams.offsets import Bounds
 from streams.redaction.settings import Redaction
 from streams.security import Security
 from streams.sources import Cameras, Sources, Transcripts
@@ -192,6 +193,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """How often finished offsets are committed; ``exactly_once`` does that with the results."""
     drain_ms: Milliseconds = 5_000.0
     """How long a stop or a rebalance may wait for admitted events to finish."""
+    max_in_flight_events: PositiveInt = 20_000
+    """Events taken in and not answered, in one process, at which it takes no more; what waits as
+    text for the model is bounded in tokens besides, by ``scheduler.max_queue_tokens``."""
+    max_in_flight_mib: PositiveInt = 256
+    """Size of their records at which it takes no more; what one more poll brings comes on top."""
     max_poll_records: PositiveInt = 100
     """Most records of a topic taken from the broker at once; results wait while these are
     decoded."""
@@ -228,6 +234,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def sources(self) -> Sources:
         """Return how events of one source are treated."""
         return Sources(transcripts=self.transcripts, cameras=self.cameras)
+
+    @property
+    def bounds(self) -> Bounds:
+        """Return how much may be in flight."""
+        return Bounds(self.max_in_flight_events, self.max_in_flight_mib * 1024 * 1024)
 
     def transaction_interval_ms(self, budget_ms: float) -> float:
         """Return the least time between transactions of a topic with this budget."""

@@ -88,7 +88,7 @@ class Worker:
             if not await self._connected([route for route, _ in served]):
                 return
             self.health.met("broker")
-            ledger = Ledger()
+            ledger = Ledger(self._settings.bounds)
             delivery = await self._start_delivery(stack, ledger, [route for route, _ in served])
             quarantine = open_quarantine(self._settings, self._clock, open_model, stack)
             lanes = self._lanes(served, ledger, delivery, quarantine)
@@ -319,6 +319,7 @@ class Worker:
         while True:
             gates.look()
             metrics.IN_FLIGHT.set(ledger.in_flight)
+            metrics.IN_FLIGHT_BYTES.set(ledger.bytes_in_flight)
             # From the moment of a stop on, not only when the last partition is given back.
             serving = loop.owning and not self._stopping.is_set()
             (self.health.met if serving else self.health.unmet)("assignment")

@@ -10,7 +10,7 @@ from aiokafka import TopicPartition
 from schemas.errors import BrokerError
 from streams.consume import ConsumeLoop
 from streams.delivery.at_least_once import AtLeastOnce
-from streams.offsets import Ledger
+from streams.offsets import Bounds, Ledger
 from tests.fakes.clock import ManualClock
 from tests.fakes.consumer import FakeConsumer, FakeLog, FakeOffsets
 from tests.fakes.lane import HoldingLane
@@ -78,11 +78,12 @@ async def consuming(
     committed: dict[TopicPartition, int] | None = None,
     idle_pause_s: float = 0.0,
     reading_turns: int = 1,
+    bounds: Bounds | None = None,
 ) -> AsyncIterator[Rig]:
     """Run a loop over as many records in each partition; ``prepare`` sees each new consumer."""
     clock = ManualClock()
     clock.drive(asyncio.get_running_loop())
-    log, ledger, consumers = FakeLog(partitions), Ledger(), []
+    log, ledger, consumers = FakeLog(partitions), Ledger(bounds), []
     log.committed.update(committed or {})
     for partition in partitions:
         log.append(partition, records)

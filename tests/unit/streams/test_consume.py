@@ -17,6 +17,7 @@ from schemas.errors import BrokerError
 from streams import consume
 from streams.access import REFUSED_S
 from streams.delivery import at_least_once
+from streams.offsets import Bounds
 from tests.fakes.consumer import FakeConsumer
 from tests.unit.streams.consuming import (
     COMMIT_INTERVAL_S,
@@ -84,6 +85,21 @@ async def test_a_topic_none_of_whose_partitions_is_owned_is_not_asked_for() -> N
         rig.log.append(ONE, 150)
         await rig.admitted(150)
         assert rig.lanes["events.camera"].admitted == []
+
+
+async def test_too_much_in_flight_pauses_every_partition_until_half_of_it_is_answered() -> None:
+    """Whatever the lanes say: their queues are bounded in tokens, not in bytes."""
+    bounds = Bounds(events=1_000, size=8)
+    async with consuming(records=4, partitions=(ONE, TWO), bounds=bounds) as rig:
+        await rig.admitted(8)  # one poll, of records of two bytes each
+        await until(lambda: rig.consumer.paused() == {ONE, TWO})
+        rig.log.append(ONE, 1)
+        rig.lane.finish(0, 1)
+        await turns()
+        assert len(rig.lane.admitted) == 8
+        rig.lane.finish(2)
+        await rig.admitted(9)
+        assert rig.consumer.paused() == set()
 
 
 @pytest.mark.parametrize("stale", [False, True])

@@ -7,7 +7,7 @@ from aiokafka import TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.offsets import Ledger, OffsetTracker
+from streams.offsets import Bounds, Ledger, OffsetTracker
 
 PARTITION = TopicPartition("events.news", 0)
 
@@ -106,6 +106,28 @@ async def test_a_completion_after_revocation_changes_nothing() -> None:
     ledger.complete(old, 3)
     assert ledger.positions() == {}
     assert ledger.in_flight == 0
+
+
+def test_events_and_bytes_in_flight_are_bounded_until_half_of_them_are_answered() -> None:
+    """Whichever of the two is reached first; repetitions do not count."""
+    ledger = Ledger(Bounds(events=4, size=1_000))
+    ledger.assign([PARTITION])
+    tracker = ledger.tracker(PARTITION)
+    assert tracker is not None
+    for offset, size in ((0, 400), (1, 500), (1, 500)):
+        ledger.begin(tracker, offset, size)
+    assert (ledger.bytes_in_flight, ledger.is_full) == (900, False)
+    ledger.begin(tracker, 2, 100)
+    assert ledger.is_full
+    ledger.complete(tracker, 0)
+    assert (ledger.is_full, ledger.has_room_again) == (False, False)
+    ledger.complete(tracker, 1)
+    assert ledger.has_room_again
+    for offset in (3, 4, 5):
+        ledger.begin(tracker, offset, 1)
+    assert (ledger.in_flight, ledger.is_full) == (4, True)
+    ledger.close()
+    assert (ledger.bytes_in_flight, ledger.has_room_again) == (0, True)
 
 
 async def test_draining_waits_for_what_is_in_flight() -> None:
