@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from inference.image_work import check_parts, check_pixels
 from schemas.errors import InvalidEventError, OversizedError
 
 FORMATS = ("JPEG", "PNG")
@@ -88,8 +89,10 @@ def difference(one: Thumbnail, other: Thumbnail) -> float:
 def _load(file: bytes, mode: str, least: tuple[int, int]) -> Image.Image:
     """Decode a file, a JPEG at a fraction of its size that is not below ``least``."""
     try:
+        check_parts(file)
         image = Image.open(io.BytesIO(file), formats=FORMATS)
         _check_size(image.width, image.height)
+        check_pixels(file, image.width, image.height)
         image.draft(mode, least)
         image.load()
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
