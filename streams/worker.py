@@ -9,7 +9,7 @@ from functools import partial
 
 import structlog
 from aiohttp import web
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import TopicPartition
 
 from inference.clock import SystemClock
 from inference.engine import Engine
@@ -20,19 +20,12 @@ from schemas.errors import BrokerError
 from schemas.limits import DEFAULT_LIMITS
 from streams import metrics
 from streams.access import check_access
-from streams.clients import stop_client
 from streams.consume import ConsumeLoop
 from streams.cost_state import CostStates
-from streams.delivery.at_least_once import AtLeastOnce
-from streams.delivery.committed import GroupOffsets
-from streams.delivery.exactly_once import ExactlyOnce
-from streams.delivery.in_order import InKeyOrder
-from streams.delivery.mode import DeliveryMode
-from streams.delivery.protocol import Delivery, Outlet
-from streams.delivery.transactions import TRANSACTION_S
+from streams.delivery.opening import HEADROOM_BYTES, make_consumer, open_delivery, outlet_to
+from streams.delivery.protocol import Delivery
 from streams.explaining import ScheduleLog
 from streams.gate import Gates
-from streams.group_answers import heed_errors
 from streams.health import Health, serve
 from streams.lane import Lane
 from streams.loading import load_models
@@ -49,11 +42,7 @@ from streams.watchdog import Apart, Watchdog
 log = structlog.get_logger(__name__)
 
 CONNECT_RETRY_S = 0.5
-BATCH_BYTES = 128 * 1024
 KEEP_COSTS_EVERY_S = 60
-HEARTBEAT_MS = 100
-HEADROOM_BYTES = 1024 * 1024
-"""What a dead letter may need beyond the record that it is about: headers, the batch's fields."""
 
 
 class Worker:
@@ -89,7 +78,9 @@ class Worker:
                 return
             self.health.met("broker")
             ledger = Ledger(self._settings.bounds)
-            delivery = await self._start_delivery(stack, ledger, [route for route, _ in served])
+            delivery = await open_delivery(
+                self._settings, ledger, [route for route, _ in served], stack
+            )
             quarantine = open_quarantine(self._settings, self._clock, open_model, stack)
             lanes = self._lanes(served, ledger, delivery, quarantine)
             states = CostStates(self._settings.cost_state)
@@ -162,32 +153,6 @@ class Worker:
             else:
                 return
 
-    async def _start_delivery(
-        self, stack: contextlib.AsyncExitStack, ledger: Ledger, routes: list[Route]
-    ) -> Delivery:
-        settings = self._settings
-        offsets = GroupOffsets(settings.connection(), settings.group)
-        if settings.delivery is DeliveryMode.EXACTLY_ONCE:
-            exactly = ExactlyOnce(
-                group=settings.group,
-                ledger=ledger,
-                make_producer=partial(make_producer, settings),
-                offsets=offsets,
-                intervals_s={
-                    route.topic: settings.transaction_interval_ms(route.budget_ms) / 1e3
-                    for route in routes
-                },
-            )
-            stack.push_async_callback(exactly.close)
-            return exactly
-        producer = make_producer(settings)
-        stack.push_async_exit(partial(_stop_producer, producer))
-        await producer.start()
-        delivery = AtLeastOnce(producer, ledger, offsets)
-        delivery.start()
-        stack.push_async_callback(delivery.close)
-        return delivery
-
     def _lanes(
         self,
         served: list[tuple[Route, Engine]],
@@ -202,11 +167,7 @@ class Worker:
             observer=self._explaining,
             journal=quarantine.journal if quarantine else None,
         )
-        outlet: Outlet = delivery
-        if settings.preserve_ordering:
-            # A transaction repeats all of its records in their order.
-            in_transactions = settings.delivery is DeliveryMode.EXACTLY_ONCE
-            outlet = InKeyOrder(delivery, one_at_a_time=not in_transactions)
+        outlet = outlet_to(delivery, settings)
         lanes = (
             Lane(
                 route,
@@ -231,27 +192,6 @@ class Worker:
                 self._explaining.watch(lane.topic, lane.scheduler)
         return found
 
-    def _make_consumer(self) -> AIOKafkaConsumer:
-        settings = self._settings
-        consumer = AIOKafkaConsumer(
-            **settings.connection().client_options(),
-            group_id=settings.group,
-            enable_auto_commit=False,
-            # A group that has committed nothing starts with the oldest event: none is skipped.
-            auto_offset_reset="earliest",
-            session_timeout_ms=settings.session_timeout_ms,
-            # A rebalance waits until every member has heard of it, by its next heartbeat, and
-            # all of them stand still meanwhile.
-            heartbeat_interval_ms=min(HEARTBEAT_MS, max(1, settings.session_timeout_ms // 4)),
-            group_instance_id=settings.group_instance_id,
-            rebalance_timeout_ms=int(settings.drain_ms) + settings.session_timeout_ms,
-            # A fetch that finds nothing is answered after this; events are answered at once.
-            fetch_max_wait_ms=500,
-            isolation_level="read_committed",
-        )
-        heed_errors(consumer._client)  # noqa: SLF001 - not to take a loading group for a new one
-        return consumer
-
     async def _consume(
         self,
         lanes: dict[str, Lane],
@@ -262,7 +202,7 @@ class Worker:
     ) -> None:
         settings = self._settings
         loop = ConsumeLoop(
-            make_consumer=self._make_consumer,
+            make_consumer=partial(make_consumer, self._settings),
             lanes=lanes,
             ledger=ledger,
             delivery=delivery,
@@ -369,45 +309,6 @@ def _one_per_engine(lanes: dict[str, Lane]) -> list[Lane]:
 
 def _keep_costs(states: CostStates, lane: Lane) -> None:
     states.save(lane.engine, lane.scheduler.learned_costs)
-
-
-def make_producer(settings: Settings, transactional_id: str | None = None) -> AIOKafkaProducer:
-    """Return a producer that neither loses nor doubles what it acknowledged."""
-    transactional = (
-        {}
-        if transactional_id is None
-        else {
-            "transactional_id": transactional_id,
-            "transaction_timeout_ms": int(TRANSACTION_S * 1e3),
-            # Its waits are for the broker to be done with the transaction before: milliseconds.
-            "retry_backoff_ms": 10,
-        }
-    )
-    return AIOKafkaProducer(
-        **settings.connection().client_options(),
-        **transactional,
-        enable_idempotence=True,
-        acks="all",
-        # Results leave when they are ready; under load they gather while a send is under way.
-        linger_ms=0,
-        # Of one partition: while a batch is full and another under way, all others have to wait.
-        max_batch_size=BATCH_BYTES,
-        request_timeout_ms=settings.request_timeout_ms,
-        max_request_size=settings.max_record_bytes + HEADROOM_BYTES,
-    )
-
-
-async def _stop_producer(producer: AIOKafkaProducer, kind: object, *_: object) -> None:
-    """Close the producer at the worker's end.
-
-    Raises:
-        BrokerError: The broker did not acknowledge what was sent, and nothing else had failed.
-    """
-    if not await stop_client(producer) and kind is None:
-        raise BrokerError(
-            "the broker is gone: it did not acknowledge the last results, so their events are not "
-            "committed and will be answered again; start a worker when the broker is back"
-        )
 
 
 def _settle_memory() -> None:
