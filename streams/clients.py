@@ -24,6 +24,23 @@ def silence_client_logs() -> None:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 
+def pass_over_client_futures() -> None:
+    """Keep futures of aiokafka's own, which fail with a batch or connection, out of the log.
+
+    Nobody reads them, and asyncio would show the traceback of each. What they tell reaches us
+    through the futures that we hold.
+    """
+    asyncio.get_running_loop().set_exception_handler(_without_client_futures)
+
+
+def _without_client_futures(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    error = context.get("exception")
+    if "future" in context and isinstance(error, KafkaError | ConnectionError):
+        logging.getLogger("aiokafka").debug("%s: %r", context["message"], error)
+    else:
+        loop.default_exception_handler(context)
+
+
 async def stop_client(client: Any, timeout_s: float = STOP_S) -> bool:
     """Close a consumer or producer; ``False`` if a broker that is gone kept it from ending.
 

@@ -6,12 +6,18 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
-from aiokafka.errors import IllegalStateError, KafkaError, TopicAuthorizationFailedError
+from aiokafka.errors import (
+    IllegalStateError,
+    KafkaConnectionError,
+    KafkaError,
+    TopicAuthorizationFailedError,
+)
 
 from schemas.errors import BrokerError
 from streams import metrics
 from streams.access import Refusal
 from streams.clients import stop_client
+from streams.delivery.patience import Patience
 from streams.delivery.protocol import Delivery
 from streams.lane import Lane
 from streams.offsets import Ledger
@@ -84,23 +90,31 @@ class ConsumeLoop:
         """Poll until stopped; a consumer given up by the watchdog is replaced.
 
         Raises:
-            BrokerError: The broker refuses this worker for good.
+            BrokerError: The broker refuses this worker for good, or is gone for too long.
         """
+        patience = Patience("consumer")
         while not self._stopping.is_set():
             self._rebuild.clear()
             self._rewind_due = False
             consumer = self._consumer = self._make_consumer()
+            away: KafkaConnectionError | None = None
             consumer.subscribe(list(self._lanes), listener=_Listener(self._revoked, self._assigned))
             try:
                 await consumer.start()
+                patience = Patience("consumer")
                 await self._until_interrupted(
                     self._poll(consumer), self._commit_regularly(consumer)
                 )
+            except KafkaConnectionError as error:
+                # The broker went away just before, or it is away while the consumer is replaced.
+                away = error
             except KafkaError as error:
                 if not self._refusal.note(error):
                     raise BrokerError(f"the consumer failed: {error!r}") from error
             finally:
                 await self._leave(consumer)
+            if away is not None:
+                await self._until_interrupted(patience.after("consumer_retried", away))
             await self._refusal.pause(self._stopping)
 
     def stop(self) -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 import structlog
+from aiokafka.errors import KafkaError
 from structlog.tracebacks import ExceptionDictTransformer
 
 REPEAT_S = 10.0
@@ -77,6 +78,7 @@ def configure(style: str = "console", level: str = "info") -> None:
     handler = logging.StreamHandler(sys.stderr)
     throttle = Throttle(REPEAT_S)
     handler.addFilter(lambda record: not _is_aiokafka(record) or throttle.filter(record))
+    handler.addFilter(_on_one_line)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -88,6 +90,14 @@ def configure(style: str = "console", level: str = "info") -> None:
     root.setLevel(level.upper())
     # aiokafka tells every rebalance at INFO; ours are told by the worker in its own words.
     logging.getLogger("aiokafka").setLevel(max(logging.WARNING, root.level))
+
+
+def _on_one_line(record: logging.LogRecord) -> bool:
+    """Shorten what aiokafka says of the broker's errors: its own stack tells nobody anything."""
+    if record.exc_info and _is_aiokafka(record) and isinstance(record.exc_info[1], KafkaError):
+        record.msg = f"{record.getMessage()}: {record.exc_info[1]!r}"
+        record.args, record.exc_info = (), None
+    return True
 
 
 def _is_aiokafka(record: logging.LogRecord) -> bool:

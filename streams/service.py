@@ -9,6 +9,7 @@ from aiokafka.errors import KafkaError
 
 from schemas.errors import ConfigurationError, HeadraceError
 from streams.access import explained
+from streams.clients import pass_over_client_futures
 from streams.settings import Settings
 from streams.signals import on_stop_signals
 from streams.states import EXIT_MISCONFIGURED, State
@@ -33,6 +34,7 @@ async def serve_worker(settings: Settings, parent: Pipe | None = None) -> int:
         2 after one that it cannot.
     """
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    pass_over_client_futures()
     worker = Worker(settings)
     on_stop_signals(worker.stop)
     reporting = asyncio.create_task(_report(worker, parent)) if parent else None

@@ -5,7 +5,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
@@ -17,7 +17,7 @@ from aiokafka.errors import (
 
 from schemas.errors import BrokerError
 from schemas.kafka import Outbound
-from streams.clients import open_producer
+from streams.clients import open_producer, pass_over_client_futures
 from streams.connection import Connection
 from streams.dead_letters.letters import Found
 from streams.dead_letters.marks import mark_of, marks_topic
@@ -56,7 +56,7 @@ class Sender:
         self._bytes, self._since = 0, 0.0
 
     async def __aenter__(self) -> Self:
-        asyncio.get_running_loop().set_exception_handler(_without_batches)
+        pass_over_client_futures()
         self._producer = await self._opening.__aenter__()
         return self
 
@@ -148,9 +148,3 @@ class Sender:
                 f"{undone}; raise max.message.bytes of that topic, or leave it out with --where"
             )
         return BrokerError(f"the broker did not take an event: {error!r}; {undone}")
-
-
-def _without_batches(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Pass over futures of aiokafka's own, which fail with what was fenced, and nobody reads."""
-    if not isinstance(context.get("exception"), KafkaError):
-        loop.default_exception_handler(context)

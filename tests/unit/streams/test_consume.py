@@ -8,6 +8,7 @@ from aiokafka.errors import (
     CommitFailedError,
     GroupAuthorizationFailedError,
     InvalidGroupIdError,
+    KafkaConnectionError,
     KafkaError,
     RequestTimedOutError,
     TopicAuthorizationFailedError,
@@ -16,7 +17,7 @@ from aiokafka.errors import (
 from schemas.errors import BrokerError
 from streams import consume
 from streams.access import REFUSED_S
-from streams.delivery import at_least_once
+from streams.delivery import at_least_once, patience
 from streams.offsets import Bounds
 from tests.fakes.consumer import FakeConsumer
 from tests.unit.streams.consuming import (
@@ -257,6 +258,35 @@ async def test_a_broker_that_refuses_ends_the_loop_in_order(where: str) -> None:
         with pytest.raises(BrokerError, match="InvalidGroupIdError"):
             await rig.running
         assert rig.consumer.stopped
+
+
+async def test_a_broker_that_went_away_before_the_consumer_started_is_tried_again() -> None:
+    """With a new consumer, after a while, and not for ever."""
+    away: list[KafkaError] = [KafkaConnectionError(), KafkaConnectionError()]
+
+    def prepare(consumer: FakeConsumer) -> None:
+        consumer.start_error = away.pop() if away else None
+
+    async with consuming(records=1, prepare=prepare) as rig:
+        await turns()
+        for _ in range(2):
+            await rig.pass_time(2 * patience.RETRY_MOST_S)
+        await rig.admitted(1)
+        assert len(rig.consumers) == 3
+
+
+async def test_a_broker_that_stays_away_ends_the_loop() -> None:
+    """Whoever runs the worker hears of it."""
+
+    def prepare(consumer: FakeConsumer) -> None:
+        consumer.start_error = KafkaConnectionError()
+
+    async with consuming(prepare=prepare) as rig:
+        await turns()
+        await rig.pass_time(2 * patience.RETRY_MOST_S)
+        rig.clock.advance(patience.PATIENCE_S)
+        with pytest.raises(BrokerError, match="consumer: the broker did not do"):
+            await rig.running
 
 
 @pytest.mark.parametrize("where", ["start", "poll"])

@@ -1,10 +1,13 @@
 """What is written to the log, and what is left out."""
 
+import asyncio
 import logging
 from collections.abc import Iterator
 
 import pytest
+from aiokafka.errors import KafkaConnectionError, KafkaError
 
+from streams.clients import pass_over_client_futures
 from streams.logs import Throttle, configure
 from tests.fakes.clock import ManualClock
 
@@ -77,3 +80,35 @@ def test_tracebacks_tell_where_and_not_what(
     assert "13 characters were refused" in written
     assert "in refuse" in written or '"name":"refuse"' in written.replace(" ", "")
     assert "correct-horse" not in written.replace('refuse("correct-horse")', "")
+
+
+@pytest.mark.usefixtures("root")
+def test_what_aiokafka_says_of_the_brokers_errors_takes_one_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Its own stack tells nobody anything; that of other errors is kept."""
+    configure("console", "info")
+    client = logging.getLogger("aiokafka.producer.sender")
+    for error in (KafkaConnectionError("closed"), ValueError("of ours")):
+        try:
+            raise error
+        except type(error):
+            client.exception(type(error).__name__)
+    told = capsys.readouterr().err
+    assert "KafkaConnectionError: KafkaConnectionError('closed')" in told
+    assert told.count("Traceback") == 1
+    assert "ValueError: of ours" in told
+
+
+async def test_futures_of_aiokafkas_own_are_passed_over(caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody reads them, and asyncio would show a traceback for each."""
+    pass_over_client_futures()
+    loop = asyncio.get_running_loop()
+    failing: asyncio.Future[None] = loop.create_future()
+    with caplog.at_level(logging.ERROR):
+        loop.call_exception_handler({"message": "m", "exception": KafkaError(), "future": failing})
+        assert caplog.records == []
+        loop.call_exception_handler({"message": "m", "exception": KeyError(), "future": failing})
+        loop.call_exception_handler({"message": "m", "exception": KafkaError()})
+        assert len(caplog.records) == 2
+    failing.cancel()
