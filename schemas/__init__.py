@@ -1,5 +1,15 @@
 """Wire contracts: events, results, dead letters and how they travel in Kafka records."""
 
+from schemas.derived import (
+    Alert,
+    AlertState,
+    Direction,
+    Signal,
+    decode_alert,
+    decode_signal,
+    encode_alert,
+    encode_signal,
+)
 from schemas.errors import (
     BrokerError,
     ConfigurationError,
@@ -42,6 +52,8 @@ from schemas.results import (
 __all__ = [
     "DEFAULT_LIMITS",
     "EVENT_TYPES",
+    "Alert",
+    "AlertState",
     "AnsweredFrom",
     "BrokerError",
     "CameraEvent",
@@ -49,6 +61,7 @@ __all__ = [
     "ConfigurationError",
     "ContractError",
     "DeadLetter",
+    "Direction",
     "Effort",
     "EngineError",
     "Event",
@@ -65,17 +78,22 @@ __all__ = [
     "Outbound",
     "OversizedError",
     "Record",
+    "Signal",
     "Source",
     "TranscriptEvent",
     "UndecodableError",
     "Verdict",
+    "decode_alert",
     "decode_dead_letter",
     "decode_event",
     "decode_result",
+    "decode_signal",
+    "encode_alert",
     "encode_dead_letter",
     "encode_event",
     "encode_redrive",
     "encode_result",
+    "encode_signal",
     "previous_attempts",
     "result_id",
 ]

@@ -18,6 +18,7 @@ from typing import Any, get_args, get_type_hints
 import msgspec
 
 from schemas.contract import RULES
+from schemas.derived import Alert, Signal
 from schemas.events import EVENT_TYPES
 from schemas.limits import DEFAULT_LIMITS, Limits
 from schemas.results import Classification, DeadLetter
@@ -26,6 +27,8 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 FOLDER = Path(__file__).with_name("json")
 
 _RESULT_NOTE = "The value of a record on a result topic."
+_SIGNAL_NOTE = "The value of a record on signals.news."
+_ALERT_NOTE = "The value of a record on alerts.camera or alerts.transcripts."
 _LETTER_NOTE = (
     "In Kafka each field is a header, headrace_<field>; those of source are headrace_source_topic, "
     "_partition and _offset. The value is the original's."
@@ -47,6 +50,8 @@ def documents(limits: Limits = DEFAULT_LIMITS) -> dict[str, dict[str, Any]]:
             if field not in schema["required"]:
                 schema["properties"][field] = _or_null(schema["properties"][field])
     made["classification"] = _schema("classification", Classification, _RESULT_NOTE)
+    made["signal"] = _schema("signal", Signal, _SIGNAL_NOTE)
+    made["alert"] = _schema("alert", Alert, _ALERT_NOTE)
     made["dead_letter"] = _schema("dead_letter", DeadLetter, _LETTER_NOTE)
     return made
 

@@ -114,6 +114,14 @@ class Classification(msgspec.Struct, frozen=True, kw_only=True):
     """When the event happened."""
     result_time: datetime
     """When the result was handed to the producer."""
+    tickers: tuple[str, ...] = ()
+    """The news event's instruments."""
+    session_id: str | None = None
+    """The transcript event's session."""
+    segment: int | None = None
+    """The transcript event's number within its session."""
+    camera_id: str | None = None
+    """The camera event's camera."""
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):

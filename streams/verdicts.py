@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from inference.work import Completion
+from schemas.events import Event, NewsEvent, TranscriptEvent
 from schemas.kafka import Inbound
 from schemas.results import AnsweredFrom, Classification, Effort, Latency, Model, Verdict
 from streams.frames import UNSEEN, Seen
@@ -101,7 +102,17 @@ def to_classification(
         source=inbound.source,
         event_time=inbound.event_time,
         result_time=datetime.fromtimestamp(now_ms / 1e3, UTC),
+        **_about(inbound.event),
     )
+
+
+def _about(event: Event) -> dict[str, Any]:
+    """Pass on what those who aggregate results group them by."""
+    if isinstance(event, NewsEvent):
+        return {"tickers": event.tickers}
+    if isinstance(event, TranscriptEvent):
+        return {"session_id": event.session_id, "segment": event.segment}
+    return {"camera_id": event.camera_id}
 
 
 def _judge(

@@ -57,7 +57,15 @@ class Redactor:
         """Return what is to be published of a result, and its key."""
         event_id = self._id(result.event_id)
         reason = None if result.reason is None else self._message(result.reason)
-        kept = msgspec.structs.replace(result, event_id=event_id, reason=reason)
+        kept = msgspec.structs.replace(
+            result,
+            event_id=event_id,
+            reason=reason,
+            tickers=tuple(str(self._short("tickers", one)) for one in result.tickers),
+            session_id=self._short("session_id", result.session_id),
+            segment=None if "segment" in self._fields else result.segment,
+            camera_id=self._short("camera_id", result.camera_id),
+        )
         return kept, event_id.encode() if key is None else self._bytes(key, self._masked_short)
 
     def letter(self, letter: DeadLetter, record: Record) -> Outbound:
@@ -92,6 +100,11 @@ class Redactor:
 
     def _id(self, event_id: str) -> str:
         return MASK if "id" in self._fields else self._masked_short(event_id)
+
+    def _short(self, field: str, value: str | None) -> str | None:
+        if value is None:
+            return None
+        return MASK if field in self._fields else self._masked_short(value)
 
     def _message(self, message: str) -> str:
         """Keep what is said of an event without what is quoted of it."""

@@ -273,3 +273,16 @@ async def test_a_lane_publishes_nothing_but_what_is_left() -> None:
             for one in sent
             for text in published(one)
         )
+
+
+def test_what_a_result_is_grouped_by_is_masked_like_the_event() -> None:
+    """By the field's name, and by what is found in it."""
+    named = Redactor(Redaction(fields=("session_id", "segment", "tickers")), Modality.TRANSCRIPT)
+    result = msgspec.structs.replace(
+        RESULT, session_id="call-7", segment=3, tickers=("HBR",), camera_id="gate-3"
+    )
+    kept, _ = named.result(result, b"")
+    assert (kept.session_id, kept.segment, kept.tickers) == (MASK, None, (MASK,))
+    assert kept.camera_id == "gate-3"
+    mail = msgspec.structs.replace(result, session_id="of ann@example.com")
+    assert "ann@" not in str(REDACTOR.result(mail, b"")[0].session_id)

@@ -14,12 +14,14 @@ import schemas
 from schemas import (
     DEFAULT_LIMITS,
     EVENT_TYPES,
+    Alert,
     Classification,
     ContractError,
     DeadLetter,
     Inbound,
     Limits,
     Modality,
+    Signal,
 )
 from schemas.contract import RULES
 from schemas.generate import FOLDER, documents, field_docs, main
@@ -146,7 +148,9 @@ def test_each_document_is_a_valid_schema(name: str):
 
 
 @pytest.mark.parametrize(
-    "kind", [*EVENT_TYPES.values(), Classification, DeadLetter, LimitsType], ids=str
+    "kind",
+    [*EVENT_TYPES.values(), Alert, Classification, DeadLetter, LimitsType, Signal],
+    ids=str,
 )
 def test_each_field_is_explained(kind: type):
     """A field without a docstring would be a field without a description."""

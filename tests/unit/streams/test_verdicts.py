@@ -29,7 +29,7 @@ def classify(
     """Classify one event with a budget of 100 ms, ``total_ms`` after it entered Kafka."""
     source = Source(topic="events.news", partition=2, offset=41)
     inbound = Inbound(
-        event=NewsEvent(id="n-1", headline="Harbour tolls rise"),
+        event=NewsEvent(id="n-1", headline="Harbour tolls rise", tickers=("HBR", "TLL")),
         modality=Modality.NEWS,
         event_time=datetime(2026, 1, 2, tzinfo=UTC),
         source=source,
@@ -111,3 +111,10 @@ def test_a_shed_result_has_no_label_and_no_effort() -> None:
 def test_a_clock_behind_the_producers_shows_no_negative_latency() -> None:
     """Skew between machines is clamped at zero."""
     assert classify(total_ms=-50).latency.total_ms == 0
+
+
+def test_a_result_passes_on_what_it_is_grouped_by() -> None:
+    """The news event's instruments; shed ones too."""
+    assert classify(total_ms=1).tickers == ("HBR", "TLL")
+    assert classify(total_ms=1, shed=True).tickers == ("HBR", "TLL")
+    assert classify(total_ms=1).session_id is None
