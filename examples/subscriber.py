@@ -1,4 +1,4 @@
-"""Read results, drop repetitions, print signals: what a trading or monitoring system does.
+"""Print signals: what a trading or monitoring system makes of results.
 
 A signal here is a confident label other than neutral that came before its deadline:
 python examples/subscriber.py --min-score 0.8
@@ -10,62 +10,31 @@ import contextlib
 import logging
 import signal
 import sys
-from collections import OrderedDict
 
-from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import KafkaError
-
-from schemas import Classification, ContractError, Verdict, decode_result
-
-REMEMBERED = 100_000  # repetitions come within the time that a group needs to recover
-
-
-class Seen:
-    """The ids of the newest results."""
-
-    def __init__(self) -> None:
-        self._ids: OrderedDict[str, None] = OrderedDict()
-
-    def is_new(self, result_id: str) -> bool:
-        """Remember an id; say whether it was unknown."""
-        if result_id in self._ids:
-            return False
-        self._ids[result_id] = None
-        if len(self._ids) > REMEMBERED:
-            self._ids.popitem(last=False)
-        return True
-
-
-def is_signal(result: Classification, min_score: float) -> bool:
-    """Say whether to act: confident, not neutral, and neither late nor shed."""
-    timely = result.verdict not in (Verdict.LATE, Verdict.SHED)
-    return timely and result.label != "neutral" and max(result.scores.values()) >= min_score
+from schemas import HeadraceError, Verdict
+from streams.subscription import subscribe
 
 
 async def follow(arguments: argparse.Namespace) -> None:
     """Print signals until cancelled."""
-    consumer = AIOKafkaConsumer(
+    results = subscribe(
         arguments.topic,
         bootstrap_servers=arguments.bootstrap_servers,
-        group_id=arguments.group,
-        auto_offset_reset="earliest" if arguments.from_beginning else "latest",
-        isolation_level="read_committed",
+        group=arguments.group,
+        start=arguments.resume or ("beginning" if arguments.from_beginning else "end"),
+        verdicts={Verdict.ON_TIME, Verdict.DEGRADED},
+        min_confidence=arguments.min_score,
     )
-    seen = Seen()
     try:
-        await consumer.start()
-        async for record in consumer:
-            try:
-                result = decode_result(record.value or b"")
-            except ContractError as error:
-                print(f"subscriber: offset {record.offset}: {error}", file=sys.stderr)
-                continue
-            result_id = dict(record.headers).get("ce_id", b"").decode()
-            if seen.is_new(result_id) and is_signal(result, arguments.min_score):
-                score = max(result.scores.values())
-                print(f"{result.label} {score:.2f} {result.event_id}", flush=True)
+        async for result in results:
+            if result.label != "neutral":
+                print(f"{result.label} {max(result.scores.values()):.2f} {result.event_id}")
+                sys.stdout.flush()
+            if arguments.group:
+                await results.commit()
     finally:
-        await consumer.stop()
+        if not arguments.group and results.token:
+            print(f"subscriber: go on with --resume '{results.token}'", file=sys.stderr)
 
 
 async def until_stopped(arguments: argparse.Namespace) -> None:
@@ -85,12 +54,13 @@ def main() -> int:
     parser.add_argument("--group", help="consumer group; without one, nothing is committed")
     parser.add_argument("--min-score", type=float, default=0.7, help="least probability [0.7]")
     parser.add_argument("--from-beginning", action="store_true", help="what is there already, too")
+    parser.add_argument("--resume", metavar="TOKEN", help="go on where an earlier run stopped")
     arguments = parser.parse_args()
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # we say ourselves what is wrong
     try:
         asyncio.run(until_stopped(arguments))
-    except (KafkaError, ValueError) as error:
-        print(f"subscriber: {error}; `headrace broker` starts a broker", file=sys.stderr)
+    except HeadraceError as error:
+        print(f"subscriber: {error}", file=sys.stderr)
         return 1
     return 0
 

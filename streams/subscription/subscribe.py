@@ -1,0 +1,121 @@
+"""What a subscriber calls."""
+
+from collections.abc import Collection
+
+from schemas.errors import ConfigurationError
+from schemas.results import Classification, DeadLetter, Verdict
+from streams.connection import Connection
+from streams.security import Security
+from streams.subscription.positions import Start
+from streams.subscription.seen import REMEMBERED, REMEMBERED_S, Seen
+from streams.subscription.subscription import Reading, Subscription
+from streams.subscription.wanted import Answers, WantedLetters, WantedResults
+
+CLIENT_ID = "headrace-subscriber"
+
+
+def subscribe(
+    *topics: str,
+    bootstrap_servers: str = "localhost:9092",
+    security: Security | None = None,
+    start: Start | None = None,
+    group: str | None = None,
+    labels: Collection[str] = (),
+    verdicts: Collection[Verdict | str] = (),
+    min_confidence: float = 0.0,
+    source_topics: Collection[str] = (),
+    keys: Collection[bytes] = (),
+    answers: Answers | str = Answers.FIRST,
+    remember: int = REMEMBERED,
+    remember_s: float = REMEMBERED_S,
+    read_uncommitted: bool = False,
+) -> Subscription[Classification]:
+    """Follow the results of topics, each once.
+
+    Args:
+        topics: Such as ``results.news``.
+        bootstrap_servers: ``host:port`` of the brokers, several separated by commas.
+        security: TLS and login; as the worker's settings have it.
+        start: ``end``, ``beginning``, a time, or a resume token; without one the end, and in a
+            group that has committed nothing, the beginning.
+        group: Consumer group: its members share the partitions, and go on where it has committed.
+        labels: Only results of one of them.
+        verdicts: Only results of one of them.
+        min_confidence: Only results whose label has this probability, 0 to 1.
+        source_topics: Only results of events from one of them.
+        keys: Only results whose record has one of these keys.
+        answers: ``first``, or ``best`` for later and better answers as well.
+        remember: How many results are remembered, to know repetitions.
+        remember_s: For how many seconds.
+        read_uncommitted: See results before their transaction ends; some may never count.
+
+    Raises:
+        ConfigurationError: An argument is not one; connecting waits until iteration.
+    """
+    wanted = WantedResults(
+        labels=labels,
+        verdicts=verdicts,  # type: ignore[arg-type]
+        min_confidence=min_confidence,
+        source_topics=source_topics,
+        keys=keys,
+        answers=answers,  # type: ignore[arg-type]
+    )
+    return Subscription(
+        _connection(bootstrap_servers, security),
+        _named(topics),
+        wanted,
+        _reading(start, group, read_uncommitted=read_uncommitted),
+        Seen(remember, remember_s),
+    )
+
+
+def subscribe_dead_letters(
+    *topics: str,
+    bootstrap_servers: str = "localhost:9092",
+    security: Security | None = None,
+    start: Start | None = None,
+    group: str | None = None,
+    errors: Collection[str] = (),
+    source_topics: Collection[str] = (),
+) -> Subscription[DeadLetter]:
+    """Follow dead letters, each once; :meth:`Subscription.received` has the original bytes too.
+
+    Args:
+        topics: Such as ``events.news.dlq``.
+        bootstrap_servers: As in :func:`subscribe`, and so are the next three.
+        security: TLS and login.
+        start: Where to begin.
+        group: Consumer group.
+        errors: Only letters of one of these kinds, such as ``poison``.
+        source_topics: Only letters of events from one of them.
+
+    Raises:
+        ConfigurationError: An argument is not one.
+    """
+    return Subscription(
+        _connection(bootstrap_servers, security),
+        _named(topics),
+        WantedLetters(errors=errors, source_topics=source_topics),
+        _reading(start, group, read_uncommitted=False),
+        Seen(),
+    )
+
+
+def _connection(bootstrap_servers: str, security: Security | None) -> Connection:
+    return Connection(bootstrap_servers, CLIENT_ID, security or Security())
+
+
+def _named(topics: tuple[str, ...]) -> tuple[str, ...]:
+    if not topics:
+        raise ConfigurationError("topics: none is given; name one, such as results.news")
+    return tuple(dict.fromkeys(topics))
+
+
+def _reading(start: Start | None, group: str | None, *, read_uncommitted: bool) -> Reading:
+    isolation = "read_uncommitted" if read_uncommitted else "read_committed"
+    default = "end" if group is None else "beginning"
+    return Reading(
+        start=default if start is None else start,
+        group=group,
+        options={"isolation_level": isolation},
+    )

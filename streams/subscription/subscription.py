@@ -1,0 +1,341 @@
+"""A subscription: an asynchronous iterator over what topics hold and a subscriber wants."""
+
+import asyncio
+import heapq
+import logging
+from collections import deque
+from collections.abc import AsyncGenerator, Collection, Iterable
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
+
+from aiokafka import (
+    AIOKafkaConsumer,
+    ConsumerRebalanceListener,
+    ConsumerRecord,
+    TopicPartition,
+)
+from aiokafka.errors import (
+    CommitFailedError,
+    ConsumerStoppedError,
+    IllegalStateError,
+    KafkaError,
+)
+
+from schemas.errors import BrokerError, ConfigurationError, ContractError
+from schemas.records import Record
+from streams.access import explained
+from streams.clients import open_consumer
+from streams.connection import Connection
+from streams.subscription.positions import Positions, Start, to_token
+from streams.subscription.seen import Seen
+from streams.subscription.starting import begin
+from streams.subscription.wanted import Wanted
+from streams.topics import partition_counts
+
+log = logging.getLogger(__name__)
+
+POLL_MS = 500
+MOST_PER_POLL = 1_000
+RETRY_S = 0.2
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Received(Generic[T]):
+    """What was read, and the record that it was read from."""
+
+    value: T
+    record: Record
+
+
+@dataclass(slots=True)
+class Counts:
+    """What a subscription has seen.
+
+    Attributes:
+        read: Records.
+        handed_out: Of them, what was wanted and new.
+        bad: Of them, what is none of the kind; logged and passed over.
+        missed: Offsets between a resume token and the first that the topic still keeps.
+    """
+
+    read: int = 0
+    handed_out: int = 0
+    bad: int = 0
+    missed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """How to read.
+
+    Attributes:
+        start: Where to begin; in a group, where nothing is committed.
+        group: Consumer group, whose members share the partitions; none reads all of them.
+        options: More keyword arguments of aiokafka's consumer.
+    """
+
+    start: Start = "end"
+    group: str | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+class Subscription(Generic[T]):
+    """Iterate over it: results come as soon as the broker has them, for ever.
+
+    Within ``async with`` its connection is closed at the end of that, otherwise of the loop.
+
+    Args:
+        connection: How to reach the brokers.
+        topics: To read.
+        wanted: What of them.
+        reading: How.
+        seen: Memory of repetitions.
+
+    Attributes:
+        counts: What came.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        topics: Collection[str],
+        wanted: Wanted[T],
+        reading: Reading,
+        seen: Seen,
+    ) -> None:
+        self.counts = Counts()
+        self._connection = connection
+        self._topics = tuple(topics)
+        self._wanted = wanted
+        self._reading = reading
+        self._seen = seen
+        self._stack = AsyncExitStack()
+        self._consumer: AIOKafkaConsumer | None = None
+        self._positions: dict[TopicPartition, int] = {}
+        self._first: Positions = {}
+        self._waiting: deque[ConsumerRecord] = deque()
+
+    async def __aenter__(self) -> Self:
+        """Connect and settle where to begin.
+
+        Raises:
+            BrokerError: No broker answers, or it refuses to be read.
+            ConfigurationError: A topic does not exist, or the start is none.
+        """
+        try:
+            self._consumer = await self._stack.enter_async_context(
+                open_consumer(self._connection, **self._options())
+            )
+            await self._place(self._consumer)
+        except KafkaError as error:
+            await self.aclose()
+            raise self._refused(error) from error
+        except BaseException:
+            await self.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the connection."""
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connection; iterating ends with it."""
+        self._consumer = None
+        await self._stack.aclose()
+
+    async def __aiter__(self) -> AsyncGenerator[T, None]:
+        """Yield what is wanted, typed."""
+        async with aclosing(self.received()) as received:
+            async for one in received:
+                yield one.value
+
+    async def received(self) -> AsyncGenerator[Received[T], None]:
+        """Yield what is wanted as :class:`Received`, with the record that it came from.
+
+        Raises:
+            BrokerError: The broker refuses to be read on.
+        """
+        if self._consumer is None:
+            async with self:
+                async for one in self._read():
+                    yield one
+        else:
+            async for one in self._read():
+                yield one
+
+    @property
+    def token(self) -> str:
+        """Where this stands, after what was handed out last; ``start`` takes it.
+
+        Keep it once you are done with that; whoever resumes gets what comes after.
+        """
+        return to_token(self._positions)
+
+    async def commit(self) -> bool:
+        """Commit to the group that everything handed out so far is done with.
+
+        Returns:
+            ``False`` if the group has given partitions to others meanwhile; they will read again
+            what was not committed.
+
+        Raises:
+            ConfigurationError: There is no group.
+            BrokerError: The broker refuses.
+        """
+        if self._reading.group is None or self._consumer is None:
+            raise ConfigurationError(
+                "group: is not set, or nothing is being read; only a group that reads can commit"
+            )
+        owned = self._consumer.assignment()
+        offsets = {one: offset for one, offset in self._positions.items() if one in owned}
+        if not offsets:
+            return True
+        try:
+            await self._consumer.commit(offsets)
+        except (CommitFailedError, IllegalStateError):
+            log.warning("the group has moved on: what was not committed comes again")
+            return False
+        except KafkaError as error:
+            raise self._refused(error) from error
+        return True
+
+    def _options(self) -> dict[str, Any]:
+        group, start = self._reading.group, self._reading.start
+        if group is None:
+            return self._reading.options
+        if start not in ("end", "beginning"):
+            raise ConfigurationError(
+                f"start: {start!s} does not go with a group, which begins where it has committed; "
+                "give end or beginning for where it has not, or leave the group out"
+            )
+        reset = "latest" if start == "end" else "earliest"
+        return {"group_id": group, "auto_offset_reset": reset, **self._reading.options}
+
+    async def _place(self, consumer: AIOKafkaConsumer) -> None:
+        counts = await partition_counts(self._connection)
+        if missing := [topic for topic in self._topics if topic not in counts]:
+            raise ConfigurationError(
+                f"topics: {missing[0]!r} does not exist on {self._connection.bootstrap_servers}, "
+                "or is hidden by access rules; `headrace topics list --all` shows those that do"
+            )
+        if self._reading.group is not None:
+            consumer.subscribe(list(self._topics), listener=_Revoked(self))
+            return
+        partitions = [
+            TopicPartition(topic, number)
+            for topic in self._topics
+            for number in range(counts[topic])
+        ]
+        beginning = await begin(consumer, partitions, self._reading.start)
+        _assign(consumer, beginning.read)
+        self.counts.missed = beginning.missed
+        self._first = beginning.wanted
+        self._positions = dict(beginning.wanted)
+
+    async def _read(self) -> AsyncGenerator[Received[T], None]:
+        while (consumer := self._consumer) is not None:
+            try:
+                batches = await consumer.getmany(timeout_ms=POLL_MS, max_records=MOST_PER_POLL)
+            except ConsumerStoppedError:  # closed by another task
+                return
+            except KafkaError as error:
+                if not error.retriable:
+                    raise self._refused(error) from error
+                await asyncio.sleep(RETRY_S)
+                continue
+            self._waiting.extend(_by_time(batches.values()))
+            while self._waiting:
+                one = self._take(self._waiting.popleft())
+                if one is not None:
+                    yield one
+            if self._reading.group is None:
+                self._follow_growth(consumer)
+
+    def _follow_growth(self, consumer: AIOKafkaConsumer) -> None:
+        """Read partitions that were added since, from their beginning."""
+        added = {
+            TopicPartition(topic, number): 0
+            for topic in self._topics
+            for number in consumer.partitions_for_topic(topic) or ()
+        }
+        if self._positions.keys() >= added.keys():
+            return
+        self._positions = added | self._positions
+        _assign(consumer, self._positions)
+
+    def _take(self, consumed: ConsumerRecord) -> Received[T] | None:
+        record = Record(
+            topic=consumed.topic,
+            partition=consumed.partition,
+            offset=consumed.offset,
+            timestamp_ms=consumed.timestamp,
+            key=consumed.key,
+            value=consumed.value,
+            headers=consumed.headers,
+        )
+        partition = TopicPartition(record.topic, record.partition)
+        is_known = record.offset < self._first.get(partition, 0)
+        try:
+            value = self._wanted.pick(record, self._seen)
+        except ContractError as error:
+            value = None
+            if not is_known:
+                self.counts.bad += 1
+                log.warning(
+                    "passed over %s/%d/%d: %s", record.topic, record.partition, record.offset, error
+                )
+        if is_known:
+            return None
+        self.counts.read += 1
+        self._positions[partition] = record.offset + 1
+        if value is None:
+            return None
+        self.counts.handed_out += 1
+        return Received(value, record)
+
+    def _give_up(self, partitions: Collection[TopicPartition]) -> None:
+        """Forget what belongs to others now."""
+        for partition in partitions:
+            self._positions.pop(partition, None)
+        lost = {(one.topic, one.partition) for one in partitions}
+        self._waiting = deque(
+            one for one in self._waiting if (one.topic, one.partition) not in lost
+        )
+
+    def _refused(self, error: KafkaError) -> BrokerError:
+        why = explained(error, doing="Read") or repr(error)
+        return BrokerError(f"topics: {', '.join(self._topics)} cannot be read on: {why}")
+
+
+class _Revoked(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Tells a subscription which partitions it no longer has."""
+
+    def __init__(self, subscription: Subscription[Any]) -> None:
+        self._subscription = subscription
+
+    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+        self._subscription._give_up(revoked)  # noqa: SLF001
+
+    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        del assigned
+
+
+def _assign(consumer: AIOKafkaConsumer, positions: Positions) -> None:
+    consumer.assign(list(positions))
+    for partition, offset in positions.items():
+        consumer.seek(partition, offset)
+
+
+def _by_time(batches: Iterable[Iterable[ConsumerRecord]]) -> Iterable[ConsumerRecord]:
+    """Merge partitions by time; within one, the order stays."""
+    return heapq.merge(*batches, key=lambda one: one.timestamp)

@@ -1,0 +1,183 @@
+"""Subscriptions on a broker: nothing lost, nothing doubled, over any number of resumptions."""
+
+import asyncio
+from contextlib import aclosing
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import pytest
+from aiokafka.admin import NewPartitions
+
+from schemas import (
+    Classification,
+    ConfigurationError,
+    DeadLetter,
+    Modality,
+    Record,
+    Source,
+    encode_dead_letter,
+    encode_result,
+)
+from streams.broker import RunningBroker
+from streams.clients import open_admin, open_producer
+from streams.connection import Connection
+from streams.subscription import Subscription, subscribe, subscribe_dead_letters
+from tests.conftest import TopicFactory
+from tests.fakes.results import MOMENT
+from tests.fakes.results import result as made
+from tests.integration.worker import producing
+
+pytestmark = pytest.mark.broker
+
+
+def result(offset: int, **fields: Any) -> Classification:
+    """Return the result of the event at an offset."""
+    source = Source(topic="events.news", partition=0, offset=offset)
+    return msgspec.structs.replace(made(), source=source, **fields)
+
+
+async def publish(servers: str, topic: str, *results: Classification) -> None:
+    """Send results, spread over the partitions by their offsets."""
+    async with producing(servers) as producer:
+        for one in results:
+            sent = encode_result(one, key=str(one.source.offset).encode())
+            await producer.send(topic, sent.value, key=sent.key, headers=sent.headers)
+        await producer.flush()
+
+
+async def take(results: Subscription[Classification], count: int) -> list[int]:
+    """Return the events' offsets of the next results."""
+    taken: list[int] = []
+    async with asyncio.timeout(60), aclosing(aiter(results)) as each:
+        async for one in each:
+            taken.append(one.source.offset)
+            if len(taken) == count:
+                break
+    return taken
+
+
+async def test_fifty_resumptions_lose_and_double_nothing(
+    broker: RunningBroker, topic_factory: TopicFactory
+) -> None:
+    """Each goes on with the token of the one before; repetitions across them are known."""
+    servers, topic = broker.bootstrap_servers, await topic_factory(3)
+    await publish(servers, topic, *(result(number) for number in range(150)))
+    token, taken = "beginning", []
+    for turn in range(50):
+        results = subscribe(topic, bootstrap_servers=servers, start=token)
+        async with results:
+            taken += await take(results, 3)
+            token = results.token
+        await publish(servers, topic, result(turn), result(150 + turn))
+    results = subscribe(topic, bootstrap_servers=servers, start=token)
+    taken += await take(results, 50)
+    assert sorted(taken) == list(range(200))
+
+
+async def test_a_record_of_another_kind_does_not_end_it(
+    broker: RunningBroker, topic: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is counted and logged, with where it lies."""
+    servers = broker.bootstrap_servers
+    async with producing(servers) as producer:
+        await producer.send_and_wait(topic, b"not a result")
+        await producer.send_and_wait(topic, None, key=b"tombstone")
+    await publish(servers, topic, result(1))
+    results = subscribe(topic, bootstrap_servers=servers, start="beginning")
+    assert await take(results, 1) == [1]
+    assert (results.counts.read, results.counts.bad, results.counts.handed_out) == (3, 2, 1)
+    assert f"passed over {topic}/0/0: value: " in caplog.text
+
+
+async def test_it_begins_at_the_end_or_at_a_time(broker: RunningBroker, topic: str) -> None:
+    """What came before is not read."""
+    servers = broker.bootstrap_servers
+    await publish(servers, topic, result(1))
+    await asyncio.sleep(0.01)
+    moment = datetime.now(UTC)
+    async with subscribe(topic, bootstrap_servers=servers) as results:
+        await publish(servers, topic, result(2), result(3))
+        assert await take(results, 2) == [2, 3]
+    since = subscribe(topic, bootstrap_servers=servers, start=moment)
+    assert await take(since, 2) == [2, 3]
+
+
+async def test_a_group_goes_on_where_it_has_committed(broker: RunningBroker, topic: str) -> None:
+    """What was not committed comes again: at least once."""
+    servers, group = broker.bootstrap_servers, f"desk-{topic}"
+    await publish(servers, topic, *(result(number) for number in range(5)))
+    async with subscribe(topic, bootstrap_servers=servers, group=group) as results:
+        taken = []
+        async with asyncio.timeout(60):
+            async for one in results:
+                taken.append(one.source.offset)
+                if one.source.offset == 1:
+                    assert await results.commit()
+                if one.source.offset == 3:
+                    break
+    async with subscribe(topic, bootstrap_servers=servers, group=group) as results:
+        assert taken == [0, 1, 2, 3]
+        assert await take(results, 3) == [2, 3, 4]
+
+
+@pytest.mark.real_kafka
+async def test_open_and_aborted_transactions_are_not_seen(
+    real_kafka: RunningBroker, topic: str
+) -> None:
+    """Results count when their transaction is committed, unless asked for otherwise."""
+    servers = real_kafka.bootstrap_servers
+    async with open_producer(
+        Connection(servers), max_request_size=2**20, transactional_id=f"t-{topic}"
+    ) as producer:
+        for offset, commits in ((1, False), (2, True)):
+            await producer.begin_transaction()
+            sent = encode_result(result(offset), key=None)
+            await producer.send_and_wait(topic, sent.value, headers=sent.headers)
+            await (producer.commit_transaction() if commits else producer.abort_transaction())
+    committed = subscribe(topic, bootstrap_servers=servers, start="beginning")
+    assert await take(committed, 1) == [2]
+    every = subscribe(topic, bootstrap_servers=servers, start="beginning", read_uncommitted=True)
+    assert await take(every, 2) == [1, 2]
+
+
+@pytest.mark.real_kafka
+async def test_partitions_that_are_added_are_read_from_their_beginning(
+    real_kafka: RunningBroker, topic: str
+) -> None:
+    """Who follows a topic misses nothing when it grows."""
+    servers = real_kafka.bootstrap_servers
+    async with subscribe(topic, bootstrap_servers=servers) as results:
+        async with open_admin(Connection(servers)) as admin:
+            await admin.create_partitions({topic: NewPartitions(4)})
+        assert results._consumer is not None
+        await publish(servers, topic, *(result(number) for number in range(20)))
+        await results._consumer._client.force_metadata_update()
+        assert sorted(await take(results, 20)) == list(range(20))
+
+
+async def test_dead_letters_come_with_their_original(broker: RunningBroker, topic: str) -> None:
+    """Typed, and the record beside them."""
+    letter = DeadLetter(
+        error="invalid",
+        message="headline: is missing",
+        source=Source(topic="events.news", partition=0, offset=7),
+        modality=Modality.NEWS,
+        failed_at=MOMENT,
+    )
+    sent = encode_dead_letter(letter, Record(topic="events.news", value=b'{"id": "n-1"}'))
+    async with producing(broker.bootstrap_servers) as producer:
+        await producer.send_and_wait(topic, sent.value, headers=sent.headers)
+    letters = subscribe_dead_letters(
+        topic, bootstrap_servers=broker.bootstrap_servers, start="beginning"
+    )
+    async with asyncio.timeout(60), aclosing(letters.received()) as each:
+        one = await anext(each)
+    assert one.value == letter
+    assert one.record.value == b'{"id": "n-1"}'
+
+
+async def test_a_topic_that_does_not_exist_is_named(broker: RunningBroker) -> None:
+    """Waiting for it would be waiting for ever."""
+    with pytest.raises(ConfigurationError, match="topics: 'no-such-topic' does not exist"):
+        await take(subscribe("no-such-topic", bootstrap_servers=broker.bootstrap_servers), 1)

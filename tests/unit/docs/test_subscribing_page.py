@@ -1,0 +1,33 @@
+"""docs/subscribing.md names the arguments and defaults that there are."""
+
+import ast
+import inspect
+import re
+from pathlib import Path
+
+from streams.subscription import subscribe
+
+PAGE = (Path(__file__).parents[3] / "docs/subscribing.md").read_text()
+PYTHON = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+
+
+def test_every_argument_is_in_the_table() -> None:
+    """And none that is gone."""
+    table = PAGE[PAGE.index("| argument |") :].split("\n\n")[0]
+    rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", table, re.MULTILINE)
+    named = {name for row in rows for name in re.findall(r"\w+", row)}
+    assert named == set(inspect.signature(subscribe).parameters) - {"topics"}
+
+
+def test_examples_call_what_there_is() -> None:
+    """Arguments of every call of ``subscribe`` bind."""
+    calls = [
+        node
+        for block in PYTHON
+        for node in ast.walk(ast.parse(block, feature_version=(3, 11)))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "subscribe"
+    ]
+    assert len(calls) == 2
+    for call in calls:
+        names = {keyword.arg for keyword in call.keywords}
+        assert names <= set(inspect.signature(subscribe).parameters)
