@@ -178,9 +178,17 @@ def _several(value: object) -> bool:
 
 
 class Refusal:
-    """What a running consumer was refused, until nothing is refused any more for a while."""
+    """What a running client was refused, until nothing is refused any more for a while.
 
-    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+    Args:
+        doing: What it does with topics.
+        monotonic: The clock, in seconds.
+    """
+
+    def __init__(
+        self, doing: str = "Read", monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._doing = doing
         self._monotonic = monotonic
         self._last = -math.inf
         self._told: str | None = None
@@ -196,7 +204,7 @@ class Refusal:
 
     def note(self, error: BaseException) -> bool:
         """Log a refusal, once; ``False`` if the error is of another kind."""
-        why = explained(error, doing="Read")
+        why = explained(error, doing=self._doing)
         if why is None:
             return False
         self._last = self._monotonic()

@@ -84,7 +84,7 @@ class ConsumeLoop:
     @property
     def refused(self) -> bool:
         """Whether the broker does not allow what this member needs; it may do so later."""
-        return self._refusal.lasts
+        return self._refusal.lasts or self._delivery.refused
 
     async def run(self) -> None:
         """Poll until stopped; a consumer given up by the watchdog is replaced.

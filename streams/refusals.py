@@ -87,7 +87,7 @@ def _sasl(cause: BaseException, security: Security, address: str) -> str | None:
     broker, mechanism = f"the broker at {address}", security.mechanism
     match cause:
         case TokenError():
-            return str(cause)
+            return str(cause.args[0])  # without the class's name, which aiokafka puts before it
         case SaslAuthenticationFailed():
             return _login(security, broker)
         case UnsupportedSaslMechanismError():

@@ -30,6 +30,11 @@ class AtLeastOnce(Publisher):
         self._committing = asyncio.Lock()
         self._taking_over: asyncio.Task[None] | None = None
 
+    @property
+    def refused(self) -> bool:
+        """Never: what is refused ends the worker, for the producer's numbers have a gap then."""
+        return False
+
     async def take_over(self, partitions: Collection[TopicPartition]) -> bool:
         """Learn where the group stopped.
 

@@ -24,6 +24,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPa
 from aiokafka.errors import KafkaError
 
 from schemas.errors import BrokerError
+from streams.access import Refusal
 from streams.delivery.committed import Committed, GroupOffsets
 from streams.delivery.finished import decode_finished
 from streams.delivery.tail import Tail
@@ -74,6 +75,7 @@ class ExactlyOnce:
         longest_s = max(intervals_s.values(), default=0.0)
         self._times = Times(Tail(longest_s + 2 * COMMIT_GUESS_S), Tail(COMMIT_GUESS_S))
         self._turns = asyncio.Semaphore(AT_A_TIME)
+        self._refusal = Refusal("Write")
         self._open: dict[object, Transactions] = {}
         """By the tracker that follows the partition."""
         self._taken: dict[TopicPartition, _Taken] = {}
@@ -91,6 +93,11 @@ class ExactlyOnce:
     def margin_s(self) -> float:
         """Seconds from the making of a record to the end of its transaction, hardly exceeded."""
         return self._times.commit.seconds
+
+    @property
+    def refused(self) -> bool:
+        """Whether the broker does not allow what transactions hold; they are repeated."""
+        return self._refusal.lasts
 
     def expect(self, records: Sequence[ConsumerRecord], tracker: OffsetTracker) -> None:
         """Nothing depends on what is to come."""
@@ -183,6 +190,7 @@ class ExactlyOnce:
             interval_s=self._intervals_s[partition.topic],
             turns=self._turns,
             times=self._times,
+            refusal=self._refusal,
         )
 
     async def _let_go(self) -> None:

@@ -37,6 +37,10 @@ class Delivery(Outlet, Protocol):
     failure: "asyncio.Future[None]"
     """Fails with a :class:`BrokerError` when the worker must stop."""
 
+    @property
+    def refused(self) -> bool:
+        """Whether the broker does not allow what is sent, and it is tried again."""
+
     async def take_over(self, partitions: Collection[TopicPartition]) -> bool:
         """Find out where to go on with partitions; ``False`` if that failed or was given up."""
 

@@ -18,6 +18,7 @@ from aiokafka.errors import (
 
 from schemas.errors import BrokerError
 from streams import metrics
+from streams.access import Refusal
 from streams.clients import stop_client
 from streams.delivery.committed import Committed
 from streams.delivery.finished import SPAN, encode_finished
@@ -76,6 +77,7 @@ class Transactions:
         interval_s: From the start of one transaction to the start of the next, at least.
         turns: Shared by the partitions: how many may be in a transaction at the same time.
         times: Shared by the partitions; observed here.
+        refusal: Shared by the partitions: what the broker does not allow.
     """
 
     def __init__(
@@ -88,6 +90,7 @@ class Transactions:
         interval_s: float,
         turns: asyncio.Semaphore,
         times: Times,
+        refusal: Refusal | None = None,
     ) -> None:
         self.partition = partition
         self.committed = Committed()
@@ -98,6 +101,7 @@ class Transactions:
         self._interval_s = interval_s
         self._turns = turns
         self._times = times
+        self._refusal = refusal or Refusal("Write")
         self._producer: AIOKafkaProducer | None = None
         self._tracker = OffsetTracker()
         self._waiting: list[_Waiting] = []
@@ -224,6 +228,7 @@ class Transactions:
                     failure = error
             metrics.TRANSACTIONS.labels("repeated").inc()
             if failure is not None:
+                self._refusal.note(failure)
                 await patience.after("transaction_repeated", failure)
             if await self._reopen(target, patience):
                 break

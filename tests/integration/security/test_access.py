@@ -15,7 +15,16 @@ from schemas.kafka import decode_result
 from streams.clients import open_admin
 from tests.integration.command import headrace
 from tests.integration.security.conftest import PASSWORD, Vault
-from tests.integration.security.grants import GROUP, READ, TOPIC, WRITE, allow, withdraw
+from tests.integration.security.grants import (
+    DESCRIBE,
+    GROUP,
+    READ,
+    TOPIC,
+    TRANSACTIONAL_ID,
+    WRITE,
+    allow,
+    withdraw,
+)
 from tests.integration.worker import RunningWorker, producing, running_worker, wait_for_records
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(240)]
@@ -151,6 +160,28 @@ async def test_rights_may_go_and_come_while_a_worker_runs(
         assert await asyncio.wait_for(worker.process.wait(), PATIENCE_S) == 1
         assert "access: lacks Write on topic results.news" in log.read_text()
         assert PASSWORD not in log.read_text()
+
+
+async def test_transactions_are_repeated_until_they_are_allowed(
+    topics: Vault, admin: AIOKafkaAdminClient, tmp_path: Path
+) -> None:
+    """Under exactly_once a refused write is no end: the worker waits for the right."""
+    log, servers = tmp_path / "worker.log", topics.broker.bootstrap_servers
+    flags = ("--config", config_of(topics, "exact"), "--delivery", "exactly_once")
+    identity = [(TRANSACTIONAL_ID, "exact/events.news/0", one) for one in (WRITE, DESCRIBE)]
+    async with (
+        granted(admin, READS, RESULTS, LETTERS, joins("exact"), *identity),
+        running_worker(servers, log, *flags) as worker,
+    ):
+        await answered(topics)
+        await withdraw(admin, "ada", RESULTS)
+        async with producing(topics.superuser.bootstrap_servers) as producer:
+            await producer.send_and_wait("events.news", b'{"id": "a", "headline": "A b c"}')
+        await until(worker, 503, "access: lacks Write on topic results.news")
+        await allow(admin, "ada", RESULTS)
+        await until(worker, 200, "access_granted")
+        await answered(topics)
+        assert await worker.stop() == 0
 
 
 async def test_a_supervisor_hands_no_secret_on(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from aiohttp import web
 
 from schemas.errors import BrokerError, ConfigurationError, HeadraceError
 from streams.clients import open_admin
@@ -22,6 +23,7 @@ from tests.integration.security.conftest import (
     speaking,
     unsigned_token,
 )
+from tests.unit.streams.test_tokens import Endpoint, serving
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(120)]
 QUICK_S = 5.0
@@ -83,6 +85,30 @@ async def test_a_token_opens_until_it_is_over(vault: Vault) -> None:
     assert told.startswith("security.token_file: ")
     vault.file("token", unsigned_token("ada"))
     await enter(vault, security)
+
+
+async def test_a_token_is_fetched_from_an_endpoint(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the client's secret; an endpoint that does not know it is named."""
+    endpoint = Endpoint()
+    endpoint.answer = lambda _: web.json_response({"access_token": unsigned_token("ada")})
+    async with serving(endpoint.handle) as url:
+        security = Security(
+            protocol=Protocol.SASL_SSL,
+            ca_file=str(vault.authority.certificate),
+            mechanism=Mechanism.OAUTHBEARER,
+            token_endpoint=url,
+            client_id="headrace",
+        )
+        with pytest.raises(ConfigurationError, match=r"security\.client_secret_file: is not set"):
+            await enter(vault, security)
+        monkeypatch.setenv("HEADRACE_SECURITY__CLIENT_SECRET", PASSWORD)
+        await enter(vault, security)
+        endpoint.answer = lambda _: web.Response(status=401)
+        told = await refused(vault, security)
+        assert told.startswith("security.token_endpoint: ")
+        assert "check security.client_id" in told
 
 
 async def test_an_authority_that_is_not_known_is_told(vault: Vault, tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def test_other_errors_are_none_of_its_business() -> None:
 def test_a_refusal_is_told_once_and_ends_when_it_is_not_repeated() -> None:
     """Each repetition keeps it up; another one is told too."""
     now = [100.0]
-    refusal = Refusal(lambda: now[0])
+    refusal = Refusal(monotonic=lambda: now[0])
     assert not refusal.lasts
     with capture_logs() as lines:
         for _ in range(3):
