@@ -4,6 +4,7 @@ The protocol, step by step:
 
 1. A partition is assigned. A producer with the transactional id ``GROUP/TOPIC/PARTITION`` is
    initialised: the broker fences whoever had the id before and ends the transaction that it left.
+   A transaction of one of them is aborted, which makes sure that offsets are read as of now.
 2. Only then the group's offset is read, with the finished offsets beyond it, and the partition is
    read from there. What was finished is skipped.
 3. Results and dead letters are gathered. A transaction takes all that is ready, the offset up to
@@ -163,6 +164,9 @@ class ExactlyOnce:
             async with asyncio.TaskGroup() as group:
                 for one in opening.values():
                     group.create_task(one.open())
+            # The group's offsets are in one log, so what settles one partition's settles all.
+            if first := next(iter(opening.values()), None):
+                await first.settle()
             committed = await self._offsets.read_patiently(partitions)
             finished = {
                 partition: decode_finished(found.offset or 0, found.metadata)

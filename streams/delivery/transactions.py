@@ -134,6 +134,37 @@ class Transactions:
             else:
                 return
 
+    async def settle(self) -> None:
+        """Return when what is read of the group's offsets is no older than this call.
+
+        In the moment after it was started again, a broker (seen on Apache Kafka 4.3.1) tells
+        offsets that are some seconds old, until it has written to their log once. An aborted
+        transaction is such a write, and changes nothing.
+
+        Raises:
+            FencedError: The partition has another owner.
+            BrokerError: The broker did not take it for so long that patience ends.
+        """
+        patience = Patience(self.name)
+        while True:
+            try:
+                await self._write_nothing()
+            except (ProducerFenced, InvalidProducerEpoch) as error:
+                raise self._fenced("its producer was fenced") from error
+            except (KafkaError, AssertionError) as error:
+                await patience.after("offsets_not_settled", error)
+            else:
+                return
+            await self._close_producer()
+            await self.open()
+
+    async def _write_nothing(self) -> None:
+        producer = self._producer
+        assert producer is not None  # noqa: S101 - opened before
+        await producer.begin_transaction()
+        await producer.send_offsets_to_transaction({self.partition: (0, "")}, self._group)
+        await producer.abort_transaction()
+
     def start(self, tracker: OffsetTracker, on_end: Callable[["asyncio.Task[None]"], None]) -> None:
         """Begin sending for the events that ``tracker`` follows."""
         self._tracker = tracker
@@ -301,6 +332,7 @@ class Transactions:
         while True:
             await self._close_producer()
             await self.open()
+            await self.settle()
             try:
                 found = await self._read_committed()
                 break

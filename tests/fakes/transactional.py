@@ -29,10 +29,36 @@ class FakeCluster:
         self.faults: list[tuple[str, BaseException]] = []
         self.hold = asyncio.Event()
         self.hold.set()
+        self._history: list[dict[TopicPartition, Committed]] = [{}]
+        self._stale: dict[TopicPartition, Committed] | None = None
 
     def producer(self, identity: str) -> "FakeTransactionalProducer":
         """Make a producer of that transactional id, not started."""
         return FakeTransactionalProducer(self, identity)
+
+    def restart(self, back: int) -> None:
+        """Start the broker again: it tells so many commits too few, until it has written once."""
+        self._stale = self._history[max(0, len(self._history) - 1 - back)]
+
+    @property
+    def told(self) -> dict[TopicPartition, Committed]:
+        """What the broker says that the group has committed."""
+        return self.offsets if self._stale is None else self._stale
+
+    def wrote(self) -> None:
+        """Take note of a write to the log of offsets."""
+        self._stale = None
+
+    def commit(
+        self,
+        records: list[tuple[str, bytes | None]],
+        moved: dict[TopicPartition, Committed],
+    ) -> None:
+        """Let a transaction count."""
+        self.transactions += 1
+        self.records += records
+        self.offsets |= moved
+        self._history.append(dict(self.offsets))
 
     def fail(self, point: str) -> None:
         """Raise what is scripted for this point."""
@@ -99,6 +125,7 @@ class FakeTransactionalProducer:
         assert group
         self._cluster.fail("offsets")
         self._owned()
+        self._cluster.wrote()
         self._moved = {one: Committed(*found) for one, found in offsets.items()}
 
     async def commit_transaction(self) -> None:
@@ -107,9 +134,7 @@ class FakeTransactionalProducer:
         self._cluster.fail("commit")
         self._owned()
         self._in_transaction = False
-        self._cluster.transactions += 1
-        self._cluster.records += self._written
-        self._cluster.offsets |= self._moved
+        self._cluster.commit(self._written, self._moved)
         self._cluster.fail("committed")
 
     async def abort_transaction(self) -> None:

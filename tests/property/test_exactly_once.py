@@ -38,7 +38,7 @@ class Offsets(GroupOffsets):
     async def read(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, Committed]:
         """Read the group's offsets."""
         self._cluster.fail("read")
-        found = self._cluster.offsets
+        found = self._cluster.told
         return {one: found[one] for one in partitions if one in found}
 
 
@@ -122,6 +122,8 @@ async def serve(data: st.DataObject, cluster: FakeCluster, owners: list[Owner]) 
     """Answer some events; whoever ever had the partition may go on at any time."""
     for _ in range(data.draw(st.integers(0, EVENTS), "steps")):
         data.draw(st.sampled_from(owners), "who").answer(data.draw(st.integers(0, EVENTS)))
+        if data.draw(st.integers(0, 9), "broker starts again") == 0:
+            cluster.restart(data.draw(st.integers(0, 3)))
         if data.draw(st.booleans(), "commits wait"):
             cluster.hold.clear()
         else:
@@ -129,6 +131,21 @@ async def serve(data: st.DataObject, cluster: FakeCluster, owners: list[Owner]) 
         await turns(data.draw(st.integers(0, 20)))
         invariant(cluster)
     cluster.hold.set()
+
+
+async def finish(cluster: FakeCluster, owners: list[Owner]) -> None:
+    """Answer what is left; one that repeats a transaction, as it may, fences the owner at first."""
+    cluster.faults = []
+    for _ in range(len(owners) + 1):
+        last = Owner(cluster)
+        owners.append(last)
+        if await last.take_over():
+            for _ in range(EVENTS):
+                last.answer(0)
+            await last.hand_over()
+        invariant(cluster)
+        if len(cluster.records) == EVENTS:
+            break
 
 
 @settings(max_examples=150, deadline=None)
@@ -140,6 +157,9 @@ def test_whatever_happens_each_event_is_answered_once(data: st.DataObject) -> No
         cluster = FakeCluster()
         for _ in range(data.draw(st.integers(1, 4), "owners")):
             cluster.faults = [(at, error()) for at, error in data.draw(FAULTS, "faults")]
+            cluster.restart(
+                data.draw(st.integers(0, 3), "commits that a restart forgets for a while")
+            )
             owner = Owner(cluster)
             owners.append(owner)
             if await owner.take_over():
@@ -147,18 +167,7 @@ def test_whatever_happens_each_event_is_answered_once(data: st.DataObject) -> No
                 if data.draw(st.booleans(), "in good order"):
                     await owner.hand_over()
                     invariant(cluster)
-        cluster.faults = []
-        # One that repeats a transaction, as it may, fences the owner, which is then started again.
-        for _ in range(len(owners) + 1):
-            last = Owner(cluster)
-            owners.append(last)
-            assert await last.take_over()
-            for _ in range(EVENTS):
-                last.answer(0)
-            await last.hand_over()
-            invariant(cluster)
-            if len(cluster.records) == EVENTS:
-                break
+        await finish(cluster, owners)
         await turns()
         invariant(cluster)
         assert len(cluster.records) == EVENTS

@@ -36,7 +36,7 @@ class Offsets:
     ) -> dict[TopicPartition, Committed]:
         """Return what is there."""
         self.epochs_seen.append(dict(self._cluster.epochs))
-        found = self._cluster.offsets
+        found = self._cluster.told
         return {partition: found[partition] for partition in partitions if partition in found}
 
 
@@ -148,3 +148,18 @@ async def test_a_second_owner_makes_the_first_fail() -> None:
     assert cluster.records == [("results.news", b"0")]
     await first.close()
     await second.close()
+
+
+async def test_a_broker_that_was_just_started_again_is_not_believed_at_once() -> None:
+    """It tells offsets of some seconds ago, until it has written once."""
+    cluster, ledger = FakeCluster(), Ledger()
+    cluster.commit([], {ONE: Committed(5)})
+    cluster.commit([], {ONE: Committed(9)})
+    cluster.restart(back=1)
+    assert cluster.told[ONE].offset == 5
+    delivery, _ = delivery_on(cluster, ledger)
+    assert await delivery.take_over([ONE])
+    delivery.own([ONE])
+    assert delivery.start_of(ONE) == 9
+    assert cluster.offsets == {ONE: Committed(9)}
+    await delivery.close()

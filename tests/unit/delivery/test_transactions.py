@@ -104,7 +104,7 @@ async def rigged(cluster: FakeCluster | None = None) -> AsyncIterator[Rig]:
 
     async def read() -> Committed:
         cluster.fail("read")
-        return cluster.offsets.get(ONE, Committed())
+        return cluster.told.get(ONE, Committed())
 
     transactions = Transactions(
         ONE,
