@@ -1,12 +1,15 @@
 """Settings of TLS and SASL: what belongs together is asked for, what does not is refused."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import msgspec
 import pytest
 
 from schemas.errors import ConfigurationError
+from streams.cli import cli
 from streams.connection import Connection
 from streams.security import Mechanism, Protocol, Security
 from streams.settings import Settings, as_flags, load_settings
@@ -198,3 +201,25 @@ def test_variables_carry_the_settings_to_a_process() -> None:
     )
     assert load_settings(environment=security.variables()).security == security
     assert load_settings(environment=Security().variables()) == Settings()
+
+
+def commands_of(command: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
+    """Yield a command and those under it, with their full names."""
+    yield name, command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for each in command.list_commands(context):
+            found = command.get_command(context, each)
+            assert found is not None
+            yield from commands_of(found, f"{name} {each}")
+
+
+def test_every_command_that_talks_to_brokers_can_reach_secured_ones() -> None:
+    """It reads the workers' file, which says how."""
+    options = {
+        name: {option for one in command.params for option in one.opts}
+        for name, command in commands_of(cli, "headrace")
+    }
+    talking = {name for name, known in options.items() if "--bootstrap-servers" in known}
+    assert talking >= {"headrace run", "headrace tail", "headrace dlq redrive", "headrace demo"}
+    assert [name for name in sorted(talking) if "--config" not in options[name]] == []
