@@ -9,6 +9,7 @@ from aiokafka.errors import KafkaError
 
 from streams import metrics
 from streams.delivery.committed import Committed, GroupOffsets
+from streams.delivery.taking_over import TakingOver
 from streams.offsets import Ledger
 from streams.publisher import Publisher
 
@@ -28,7 +29,7 @@ class AtLeastOnce(Publisher):
         self._starts: dict[TopicPartition, Committed] = {}
         self._committed: dict[TopicPartition, int] = {}
         self._committing = asyncio.Lock()
-        self._taking_over: asyncio.Task[None] | None = None
+        self._taking_over = TakingOver(self._fail)
 
     @property
     def refused(self) -> bool:
@@ -40,14 +41,7 @@ class AtLeastOnce(Publisher):
 
         Where that fails, :attr:`failure` fires.
         """
-        self._taking_over = asyncio.create_task(self._take_over(partitions))
-        await asyncio.wait([self._taking_over])
-        if self._taking_over.cancelled():
-            return False
-        if error := self._taking_over.exception():
-            self._fail(error)
-            return False
-        return True
+        return await self._taking_over.run(self._take_over(partitions))
 
     def own(self, partitions: Collection[TopicPartition]) -> None:
         """Follow these partitions."""
@@ -81,9 +75,7 @@ class AtLeastOnce(Publisher):
 
     async def hand_over(self, consumer: AIOKafkaConsumer) -> None:
         """Commit once more."""
-        if self._taking_over is not None:
-            self._taking_over.cancel()
-            await asyncio.gather(self._taking_over, return_exceptions=True)
+        await self._taking_over.give_up()
         await self.commit(consumer)
 
     async def _take_over(self, partitions: Collection[TopicPartition]) -> None:

@@ -29,6 +29,7 @@ from streams.access import Refusal
 from streams.delivery.committed import Committed, GroupOffsets
 from streams.delivery.finished import decode_finished
 from streams.delivery.tail import Tail
+from streams.delivery.taking_over import TakingOver
 from streams.delivery.transactions import Times, Transactions
 from streams.offsets import Ledger, OffsetTracker
 from streams.publisher import Parcel
@@ -81,7 +82,7 @@ class ExactlyOnce:
         """By the tracker that follows the partition."""
         self._taken: dict[TopicPartition, _Taken] = {}
         """Taken over, not yet owned."""
-        self._taking_over: asyncio.Task[None] | None = None
+        self._taking_over = TakingOver(self._fail)
         self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Fails with a :class:`BrokerError` when a partition was lost or cannot be answered."""
 
@@ -117,14 +118,7 @@ class ExactlyOnce:
 
         Where that fails, :attr:`failure` fires.
         """
-        self._taking_over = asyncio.create_task(self._take_over(partitions))
-        await asyncio.wait([self._taking_over])
-        if self._taking_over.cancelled():
-            return False
-        if error := self._taking_over.exception():
-            self._fail(error)
-            return False
-        return True
+        return await self._taking_over.run(self._take_over(partitions))
 
     def own(self, partitions: Collection[TopicPartition]) -> None:
         """Follow these partitions, and answer for them in transactions."""
@@ -198,9 +192,7 @@ class ExactlyOnce:
         )
 
     async def _let_go(self) -> None:
-        if self._taking_over is not None:
-            self._taking_over.cancel()
-            await asyncio.gather(self._taking_over, return_exceptions=True)
+        await self._taking_over.give_up()
         leaving = [*self._open.values(), *(one.transactions for one in self._taken.values())]
         self._open, self._taken = {}, {}
         await asyncio.gather(*(one.close(RELEASE_S) for one in leaving))
