@@ -157,10 +157,10 @@ class ExactlyOnce:
         try:
             async with asyncio.TaskGroup() as group:
                 for one in opening.values():
-                    group.create_task(one.open())
+                    group.create_task(one.producer.open())
             # The group's offsets are in one log, so what settles one partition's settles all.
             if first := next(iter(opening.values()), None):
-                await first.settle()
+                await first.producer.settle()
             committed = await self._offsets.read_patiently(partitions)
             finished = {
                 partition: decode_finished(found.offset or 0, found.metadata)

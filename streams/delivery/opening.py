@@ -12,8 +12,8 @@ from streams.delivery.committed import GroupOffsets
 from streams.delivery.exactly_once import ExactlyOnce
 from streams.delivery.in_order import InKeyOrder
 from streams.delivery.mode import DeliveryMode
+from streams.delivery.partition_producer import TRANSACTION_S
 from streams.delivery.protocol import Delivery, Outlet
-from streams.delivery.transactions import TRANSACTION_S
 from streams.group_answers import heed_errors
 from streams.offsets import Ledger
 from streams.routes import Route

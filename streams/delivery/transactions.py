@@ -1,27 +1,25 @@
 """The transactions of one input partition: results, dead letters and the offsets behind them."""
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import NamedTuple
 
 import structlog
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.errors import (
-    InvalidProducerEpoch,
-    KafkaError,
-    MessageSizeTooLargeError,
-    ProducerFenced,
-    TransactionalIdAuthorizationFailed,
-)
+from aiokafka.errors import KafkaError
 
 from schemas.errors import BrokerError
 from streams import metrics
 from streams.access import Refusal
-from streams.clients import stop_client
 from streams.delivery.committed import Committed
 from streams.delivery.finished import SPAN, encode_finished
+from streams.delivery.partition_producer import (
+    FENCED,
+    TRANSACTION_S,
+    PartitionProducer,
+    TooLargeError,
+)
 from streams.delivery.patience import Patience
 from streams.delivery.tail import Tail
 from streams.offsets import OffsetTracker
@@ -29,18 +27,8 @@ from streams.publisher import Parcel
 
 log = structlog.get_logger(__name__)
 
-TRANSACTION_S = 30.0
-"""After this the broker ends a transaction of its own accord."""
-ABORT_S = 2.0
-"""How long the broker may take to end what a producer leaves open."""
-_YIELD_EVERY = 16
-"""Records sent before others get a turn on the event loop."""
-
-
-class FencedError(BrokerError):
-    """Another producer has taken the partition over; this one can commit nothing any more."""
-
-    retriable = False
+HELD_S = 0.05
+"""While nothing can go, because too much has overtaken an unfinished event, it is looked again."""
 
 
 class _Waiting(NamedTuple):
@@ -93,77 +81,21 @@ class Transactions:
         refusal: Refusal | None = None,
     ) -> None:
         self.partition = partition
+        self.producer = PartitionProducer(partition, group=group, make_producer=make_producer)
         self.committed = Committed()
         """What the group's offset is, as far as this worker knows."""
-        self._group = group
-        self._make_producer = make_producer
         self._read_committed = read_committed
         self._interval_s = interval_s
         self._turns = turns
         self._times = times
         self._refusal = refusal or Refusal("Write")
-        self._producer: AIOKafkaProducer | None = None
         self._tracker = OffsetTracker()
         self._waiting: list[_Waiting] = []
         self._ready = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
-        self._in_transaction = False
         self._task: asyncio.Task[None] | None = None
         self._begun_at = float("-inf")
-
-    async def open(self) -> None:
-        """Start the producer; returns when no earlier owner's transaction is open any more.
-
-        The broker gives the partition's transactional id a new epoch, so that whoever had it
-        before can commit nothing from here on, and ends what it had left open.
-
-        Raises:
-            BrokerError: The broker refuses, or does not answer for so long that patience ends.
-        """
-        patience = Patience(self.name)
-        while True:
-            self._producer = self._make_producer()
-            try:
-                await self._producer.start()
-            except KafkaError as error:
-                await self._close_producer()
-                if isinstance(error, TransactionalIdAuthorizationFailed):
-                    raise self._refused(error) from error
-                await patience.after("producer_retried", error)
-            else:
-                return
-
-    async def settle(self) -> None:
-        """Return when what is read of the group's offsets is no older than this call.
-
-        In the moment after it was started again, a broker (seen on Apache Kafka 4.3.1) tells
-        offsets that are some seconds old, until it has written to their log once. An aborted
-        transaction is such a write, and changes nothing.
-
-        Raises:
-            FencedError: The partition has another owner.
-            BrokerError: The broker did not take it for so long that patience ends.
-        """
-        patience = Patience(self.name)
-        while True:
-            try:
-                await self._write_nothing()
-            except (ProducerFenced, InvalidProducerEpoch) as error:
-                raise self._fenced("its producer was fenced") from error
-            except (KafkaError, AssertionError) as error:
-                await patience.after("offsets_not_settled", error)
-            else:
-                return
-            await self._close_producer()
-            await self.open()
-
-    async def _write_nothing(self) -> None:
-        producer = self._producer
-        assert producer is not None  # noqa: S101 - opened before
-        await producer.begin_transaction()
-        await producer.send_offsets_to_transaction({self.partition: (0, "")}, self._group)
-        await producer.abort_transaction()
 
     def start(self, tracker: OffsetTracker, on_end: Callable[["asyncio.Task[None]"], None]) -> None:
         """Begin sending for the events that ``tracker`` follows."""
@@ -191,16 +123,14 @@ class Transactions:
             idle.cancel()
             self._task.cancel()
             await asyncio.gather(idle, self._task, return_exceptions=True)
-        if self._in_transaction:
-            await self._abort()
-            self._in_transaction = False
-        await self._close_producer()
+        await self.producer.close()
 
     async def _run(self) -> None:
         while True:
             await self._ready.wait()
             await self._pause()
-            await self._deliver()
+            if not await self._deliver():
+                await asyncio.sleep(HELD_S)
             if self._waiting:
                 self._ready.set()
             else:
@@ -225,8 +155,11 @@ class Transactions:
         self._waiting = [one for one, does in zip(self._waiting, fits, strict=True) if not does]
         return ready
 
-    async def _deliver(self) -> None:
+    async def _deliver(self) -> bool:
         """Commit what is ready in one transaction, however often it takes, and acknowledge it.
+
+        Returns:
+            Whether anything could go.
 
         Raises:
             FencedError: The partition has another owner.
@@ -234,7 +167,7 @@ class Transactions:
         """
         ready: list[_Waiting] = []
         target = self.committed
-        patience = Patience(self.name)
+        patience = Patience(self.producer.name)
         while True:
             failure: BaseException | None = None
             # Waiting for a turn is no loss: what becomes ready meanwhile is taken along.
@@ -242,17 +175,21 @@ class Transactions:
                 if not ready:
                     self._ready.clear()
                     ready = self._take()
+                    if not ready:
+                        return False
                     target = self._target(ready)
                 started = asyncio.get_running_loop().time()
                 try:
-                    await self._transact([one.parcel for one in ready], target)
+                    await self.producer.transact(
+                        [one.parcel for one in ready], None if target == self.committed else target
+                    )
                     break
-                except (ProducerFenced, InvalidProducerEpoch) as error:
+                except FENCED as error:
                     # So does a broker treat a transaction that took too long.
                     if asyncio.get_running_loop().time() - started < TRANSACTION_S:
-                        raise self._fenced("its producer was fenced") from error
+                        raise self.producer.fenced("its producer was fenced") from error
                     failure = error
-                except _TooLargeError as error:
+                except TooLargeError as error:
                     ready = [_smaller(one, error) for one in ready]
                 except (KafkaError, AssertionError) as error:
                     # aiokafka asserts where a producer has failed for good between our calls.
@@ -265,6 +202,7 @@ class Transactions:
                 break
         self.committed = target
         self._acknowledge(ready, started)
+        return True
 
     def _target(self, ready: list[_Waiting]) -> Committed:
         offsets = _offsets(ready)
@@ -272,50 +210,6 @@ class Transactions:
             return self.committed  # second answers alone
         position, beyond = self._tracker.after(offsets)
         return Committed(position, encode_finished(position, beyond))
-
-    async def _transact(self, parcels: list[Parcel], target: Committed) -> None:
-        producer = self._producer
-        assert producer is not None  # noqa: S101 - opened before anything is published
-        await producer.begin_transaction()
-        self._in_transaction = True
-        sent = []
-        for number, parcel in enumerate(parcels):
-            if number % _YIELD_EVERY == _YIELD_EVERY - 1:
-                await asyncio.sleep(0)
-            sent.append(await self._send(producer, parcel))
-        # Before the offsets: the broker checks each write against the transaction's state, and
-        # refuses it for a moment while that state is being changed by something else.
-        outcomes = await asyncio.gather(*sent, return_exceptions=True)
-        for parcel, outcome in zip(parcels, outcomes, strict=True):
-            if isinstance(outcome, MessageSizeTooLargeError):
-                raise _TooLargeError(parcel, outcome)
-            if isinstance(outcome, BaseException):
-                raise outcome
-        if target != self.committed:
-            offsets = {self.partition: (target.offset, target.metadata)}
-            await producer.send_offsets_to_transaction(offsets, self._group)
-        await producer.commit_transaction()
-        self._in_transaction = False
-
-    async def _send(self, producer: AIOKafkaProducer, parcel: Parcel) -> "asyncio.Future[object]":
-        outbound = parcel.make()
-        partition = None
-        if outbound.key is None:
-            # All into one, or every transaction would have to be marked in every partition.
-            count = len(await producer.partitions_for(parcel.topic))
-            partition = self.partition.partition % count
-        try:
-            sent: asyncio.Future[object] = await producer.send(
-                parcel.topic,
-                value=outbound.value,
-                key=outbound.key,
-                headers=outbound.headers,
-                partition=partition,
-            )
-            sent.add_done_callback(_seen)
-        except MessageSizeTooLargeError as error:
-            raise _TooLargeError(parcel, error) from error
-        return sent
 
     async def _reopen(self, target: Committed, patience: Patience) -> bool:
         """Start over with a new producer after a failure; say whether it had committed after all.
@@ -328,11 +222,9 @@ class Transactions:
             FencedError: Somebody else has moved the offset.
             BrokerError: No broker answers.
         """
-        self._in_transaction = False
         while True:
-            await self._close_producer()
-            await self.open()
-            await self.settle()
+            await self.producer.reopen()
+            await self.producer.settle()
             try:
                 found = await self._read_committed()
                 break
@@ -341,7 +233,9 @@ class Transactions:
         if found == target:
             return True
         if found != self.committed:
-            raise self._fenced(f"its offset was moved from {self.committed[0]} to {found[0]}")
+            raise self.producer.fenced(
+                f"its offset was moved from {self.committed[0]} to {found[0]}"
+            )
         return False
 
     def _acknowledge(self, delivered: list[_Waiting], started: float) -> None:
@@ -354,51 +248,8 @@ class Transactions:
         for one in delivered:
             one.parcel.acknowledged()
 
-    async def _abort(self) -> None:
-        """End the open transaction: readers would wait for it until the broker times it out."""
-        assert self._producer is not None  # noqa: S101 - it has the transaction
-        # Of one that is being committed aiokafka asserts that it is not aborted.
-        with contextlib.suppress(KafkaError, TimeoutError, AssertionError):
-            async with asyncio.timeout(ABORT_S):
-                await self._producer.abort_transaction()
 
-    async def _close_producer(self) -> None:
-        producer, self._producer = self._producer, None
-        if producer is None:
-            return
-        with contextlib.suppress(KafkaError):
-            if not await stop_client(producer, ABORT_S):
-                # Left alone, its task would go on trying.
-                producer._sender.sender_task.cancel()  # noqa: SLF001
-
-    @property
-    def name(self) -> str:
-        """The partition as it is cited."""
-        return f"{self.partition.topic}-{self.partition.partition}"
-
-    def _fenced(self, why: str) -> FencedError:
-        return FencedError(
-            f"{self.name}: another worker has taken this partition over ({why}), as "
-            "happens to one that was silent for longer than session_timeout_ms; nothing of this "
-            "worker's was committed since, so nothing is lost or doubled: start it again"
-        )
-
-    def _refused(self, error: Exception) -> BrokerError:
-        return BrokerError(
-            f"{self.name}: this client may not use transactional ids ({error!r}); exactly-once "
-            f"delivery needs write and describe on those that begin with {self._group}/"
-        )
-
-
-class _TooLargeError(Exception):
-    """The broker refuses a record for its size."""
-
-    def __init__(self, parcel: Parcel, error: KafkaError) -> None:
-        super().__init__(str(error))
-        self.parcel = parcel
-
-
-def _smaller(one: _Waiting, refused: _TooLargeError) -> _Waiting:
+def _smaller(one: _Waiting, refused: TooLargeError) -> _Waiting:
     parcel = one.parcel
     if parcel is not refused.parcel:
         return one
@@ -406,12 +257,6 @@ def _smaller(one: _Waiting, refused: _TooLargeError) -> _Waiting:
         raise BrokerError(f"topic {parcel.topic}: a record is too large: {refused}")
     log.warning("record_too_large", topic=parcel.topic, error=str(refused))
     return one._replace(parcel=replace(parcel, make=parcel.fallback, fallback=None))
-
-
-def _seen(sent: "asyncio.Future[object]") -> None:
-    """Look at how it ended: of a transaction that fails half-way nobody else does."""
-    if not sent.cancelled():
-        sent.exception()
 
 
 def _offsets(waiting: list[_Waiting]) -> list[int]:

@@ -21,8 +21,9 @@ from streams.delivery import patience
 from streams.delivery import transactions as module
 from streams.delivery.committed import Committed
 from streams.delivery.finished import decode_finished
+from streams.delivery.partition_producer import FencedError
 from streams.delivery.tail import Tail
-from streams.delivery.transactions import FencedError, Times, Transactions
+from streams.delivery.transactions import Times, Transactions
 from streams.offsets import Ledger
 from streams.publisher import Parcel
 from tests.fakes.transactional import FakeCluster
@@ -116,7 +117,7 @@ async def rigged(cluster: FakeCluster | None = None) -> AsyncIterator[Rig]:
         times=Times(Tail(0.0), Tail(0.0)),
     )
     rig = Rig(cluster, ledger, transactions)
-    await transactions.open()
+    await transactions.producer.open()
     transactions.committed = await read()
     tracker = ledger.tracker(ONE)
     assert tracker is not None
@@ -303,3 +304,26 @@ async def test_offsets_that_cannot_be_read_at_once_are_asked_for_again() -> None
         rig.finish(1)
         await rig.until_acknowledged(1)
         assert (rig.values, rig.committed) == ([b"1"], (2, []))
+
+
+async def test_what_has_overtaken_by_too_much_waits_for_the_event_that_it_overtook(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The commit's metadata has room for so many; others go on, and nothing is given up."""
+    monkeypatch.setattr(module, "SPAN", 4)
+    monkeypatch.setattr(module, "HELD_S", 0.0)
+    async with rigged() as rig:
+        rig.begin(*range(8))
+        rig.finish(6, 7)
+        rig.finish(2)
+        await rig.until_acknowledged(1)
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert (rig.acknowledged, rig.committed) == ([2], (0, [2]))
+        assert rig.transactions.waiting("results.news") == 2
+        rig.finish(0, 1, 3)
+        await rig.until_acknowledged(6)
+        assert rig.committed == (4, [6, 7])
+        rig.finish(4, 5)
+        await rig.until_acknowledged(8)
+        assert rig.committed == (8, [])
