@@ -10,6 +10,7 @@ import fcntl
 import mmap
 import os
 import struct
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -48,6 +49,7 @@ class Journal:
             raise
         self._free = list(range(PLACES))
         self._starts = [place * self._stride for place in self._free]
+        self._since = [0.0] * PLACES
 
     def enter(self, names: Sequence[bytes]) -> int:
         """Note what is about to be worked on; return the place, for :meth:`leave`.
@@ -55,6 +57,7 @@ class Journal:
         Names for which there is no room are left out.
         """
         place = self._free.pop()
+        self._since[place] = time.monotonic()
         start = self._starts[place] + _LENGTH.size
         room = self._stride - _LENGTH.size
         written = b"\n".join(names)
@@ -69,6 +72,16 @@ class Journal:
         """Note that what was entered is done."""
         _LENGTH.pack_into(self._map, self._starts[place], 0)
         self._free.append(place)
+
+    def give_up(self, older_than_s: float = 0.0) -> list[bytes]:
+        """Return, and erase, what has been worked on for so long: somebody else gets it now."""
+        names: list[bytes] = []
+        for place in set(range(PLACES)).difference(self._free):
+            if time.monotonic() - self._since[place] >= older_than_s:
+                start = self._starts[place]
+                names += _names_at(self._map, start, self._stride)
+                _LENGTH.pack_into(self._map, start, 0)
+        return names
 
     @contextlib.contextmanager
     def holding(self, names: Sequence[bytes]) -> Iterator[None]:
@@ -113,9 +126,13 @@ def _names(content: bytes) -> list[bytes]:
     stride = len(content) // PLACES
     found: list[bytes] = []
     for place in range(PLACES if stride > _LENGTH.size else 0):
-        start = place * stride
-        (length,) = _LENGTH.unpack_from(content, start)
-        if 0 < length <= stride - _LENGTH.size:
-            start += _LENGTH.size
-            found += content[start : start + length].split(b"\n")
+        found += _names_at(content, place * stride, stride)
     return found
+
+
+def _names_at(content: bytes | mmap.mmap, start: int, stride: int) -> list[bytes]:
+    (length,) = _LENGTH.unpack_from(content, start)
+    start += _LENGTH.size
+    if not 0 < length <= stride - _LENGTH.size:
+        return []
+    return content[start : start + length].split(b"\n")

@@ -12,7 +12,7 @@ import stat
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -90,6 +90,15 @@ class Suspects:
                         path.unlink()
             return self._read(self._scope)
 
+    def accuse(self, names: Sequence[bytes]) -> None:
+        """Suspect what this process gives up in the middle, as it would if it had died of it.
+
+        Raises:
+            OSError: It cannot be kept.
+        """
+        with self._lock():
+            self._accuse(self._scope, names)
+
     def note(self, name: bytes, suspect: Suspect) -> None:
         """Keep what is known of a suspect from now on.
 
@@ -119,7 +128,7 @@ class Suspects:
         finally:
             os.close(file)
 
-    def _accuse(self, scope: str, names: list[bytes]) -> None:
+    def _accuse(self, scope: str, names: Sequence[bytes]) -> None:
         if not names:
             return
         known = self._read(scope)

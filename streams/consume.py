@@ -44,6 +44,7 @@ class ConsumeLoop:
         commit_interval_s: How often the completed prefix is committed.
         idle_pause_s: Rest between polls that find nothing.
         expect: Called when partitions were handed out, before anything is read.
+        unfinished: Called before partitions are let go, of which not all that was in flight ended.
     """
 
     def __init__(
@@ -58,8 +59,10 @@ class ConsumeLoop:
         commit_interval_s: float,
         idle_pause_s: float = 0.0,
         expect: Callable[[], None] = lambda: None,
+        unfinished: Callable[[], None] = lambda: None,
     ) -> None:
         self._expect = expect
+        self._unfinished = unfinished
         self._make_consumer = make_consumer
         self._lanes = lanes
         self._ledger = ledger
@@ -310,6 +313,8 @@ class ConsumeLoop:
         """Finish what can be finished, commit it, and forget the rest: it is the next owner's."""
         consumer = self._consumer
         drained = await self._ledger.drain(self._drain_s)
+        if not drained:
+            self._unfinished()
         for lane in self._lanes.values():
             lane.withdraw_all()
         if consumer is not None:

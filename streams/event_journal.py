@@ -46,6 +46,10 @@ class EventJournal:
         with self._journal.holding([name_of(source) for source in sources]):
             yield
 
+    def give_up(self, older_than_s: float) -> list[bytes]:
+        """Return, and erase, the events that have been worked on for so long."""
+        return self._journal.give_up(older_than_s)
+
     def close(self) -> None:
         """Take the journal away, unless a batch has not ended."""
         self._journal.close()

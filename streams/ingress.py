@@ -21,6 +21,7 @@ from schemas.events import Modality
 from schemas.kafka import Inbound, Record, decode_event
 from schemas.limits import Limits
 from schemas.results import DeadLetter, Source
+from streams.crash_log import CrashLog
 from streams.frames import Frames, Seen
 from streams.offsets import OffsetTracker
 from streams.quarantine import Ward
@@ -108,6 +109,7 @@ class Ingress:
         self._tells_contents = tells_contents
         self._lead_s = lead_s
         self._refuse = refuse
+        self._crash_log = CrashLog()
         self._sessions = Sessions(sources.transcripts)
         self.frames = Frames(sources.cameras)
 
@@ -192,6 +194,8 @@ class Ingress:
         """Describe why the model has no answer to an event."""
         if isinstance(error, ContractError):
             return self.rejection(record, tracker, error.code, error, event_id=event_id)
+        digest = stack_digest(error, catcher=__name__)
+        self._crash_log.tell(error, digest)
         crashed = isinstance(error, CrashedError)
         rejected = self.rejection(
             record, tracker, CRASHED if crashed else POISON, error, event_id=event_id
@@ -199,7 +203,7 @@ class Ingress:
         letter = msgspec.structs.replace(
             rejected.letter,
             attempts=error.attempts if isinstance(error, CrashedError) else 1,
-            stack_digest=stack_digest(error, catcher=__name__),
+            stack_digest=digest,
         )
         return replace(rejected, letter=letter)
 

@@ -109,6 +109,22 @@ class Quarantine:
             shown = sorted(name.decode("utf-8", "replace") for name in self.known)
             log.warning("suspects_found", count=len(shown), events=shown[:10])
 
+    def accuse(self, older_than_s: float = 0.0) -> None:
+        """Suspect what the engines hang in, before its partitions are somebody else's.
+
+        Args:
+            older_than_s: How long a batch must have been worked on to count as hanging.
+        """
+        names = self.journal.give_up(older_than_s)
+        if not names:
+            return
+        try:
+            self._suspects.accuse(names)
+        except OSError as error:
+            log.warning("suspects_not_noted", error=repr(error))
+        else:
+            log.warning("suspects_given_up", count=len(names))
+
     def take(self, case: _Case) -> None:
         """Try an event when it is its turn."""
         self._cases.append(case)

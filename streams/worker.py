@@ -211,6 +211,10 @@ class Worker:
             commit_interval_s=settings.commit_interval_ms / 1e3,
             idle_pause_s=settings.idle_pause_ms / 1e3,
             expect=quarantine.look if quarantine else lambda: None,
+            # A batch that began before the drain did, and has not ended, hangs.
+            unfinished=partial(quarantine.accuse, settings.drain_ms / 1e3)
+            if quarantine
+            else lambda: None,
         )
         gates = Gates((lane.gate for lane in lanes.values()), self.health)
         watchdog = Watchdog(
@@ -240,6 +244,8 @@ class Worker:
                 [consuming, stopped, *failures],
                 return_when=asyncio.FIRST_COMPLETED,
             )
+            if quarantine and any(lane.scheduler.failure.done() for lane in lanes.values()):
+                quarantine.accuse()
             _raise_first(failures)
             loop.stop()
             await consuming

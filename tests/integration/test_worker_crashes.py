@@ -1,6 +1,8 @@
 """Events that take their worker along: one crash, one dead letter, and everybody else answered."""
 
 import asyncio
+import os
+import signal
 import uuid
 from collections import Counter
 from dataclasses import dataclass
@@ -34,6 +36,12 @@ stall_ms = 3000
 drain_ms = 1000
 state_dir = "{state}"
 
+[scheduler]
+device_timeout_ms = 1500
+
+[isolation]
+timeout_ms = 2000
+
 [breaker]
 events = 20
 retry_ms = {retry_ms}
@@ -59,12 +67,18 @@ class Site:
     flags: tuple[str, ...]
     log: Path
 
-    async def send(self, *texts: str) -> None:
+    @property
+    def state(self) -> Path:
+        """Where workers note what they work on."""
+        return self.log.parent / "state" / "suspects"
+
+    async def send(self, *texts: str, pause_s: float = 0.0) -> None:
         """Send an event for each text, to the partitions in turn; ids count from 0."""
         async with producing(self.servers) as producer:
             for number, text in enumerate(texts):
                 event = {"id": f"n-{number}", "headline": text}
                 await producer.send(self.topic, orjson.dumps(event), partition=number % PARTITIONS)
+                await asyncio.sleep(pause_s)
             await producer.flush()
 
     async def results(self) -> list[ConsumerRecord]:
@@ -92,6 +106,11 @@ class Site:
         }
         return Counter(answers.values())
 
+    def worker_pids(self) -> list[int]:
+        """Return the processes that have been given partitions."""
+        lines = [orjson.loads(line) for line in self.log.read_bytes().splitlines()]
+        return [line["pid"] for line in lines if line["event"] == "partitions_assigned"]
+
     def logged(self, event: str) -> int:
         """Count the log's lines of one kind."""
         lines = [orjson.loads(line) for line in self.log.read_bytes().splitlines()]
@@ -115,9 +134,16 @@ async def site(real_kafka: RunningBroker, tmp_path: Path, monkeypatch: pytest.Mo
     return Site(servers, topic, flags, tmp_path / "worker.log")
 
 
-@pytest.mark.parametrize("text", ["a segfault in the mill", "a mill that is killed"])
-async def test_exactly_the_culprit_becomes_a_dead_letter(site: Site, text: str) -> None:
-    """The worker dies once of it, comes back under its supervisor, and tries it in a child."""
+@pytest.mark.parametrize(
+    ("text", "how"),
+    [
+        ("a segfault in the mill", "SIGSEGV"),
+        ("a mill that is killed", "SIGKILL"),
+        ("an endless tale of a mill", "gave no answer within 2 s"),
+    ],
+)
+async def test_exactly_the_culprit_becomes_a_dead_letter(site: Site, text: str, how: str) -> None:
+    """The worker ends once of it, comes back under its supervisor, and tries it in a child."""
     texts = [f"Dock {number} reports a loss" for number in range(60)]
     texts[31] = text
     await site.send(*texts)
@@ -130,16 +156,45 @@ async def test_exactly_the_culprit_becomes_a_dead_letter(site: Site, text: str) 
         (letter,) = await site.letters()
         told = decode_dead_letter(letter)
         assert (told.error, told.event_id, told.attempts) == ("crashed", "n-31", 2)
-        assert ("SIGSEGV" if "segfault" in text else "SIGKILL") in told.message
+        assert how in told.message
         assert letter.value == orjson.dumps({"id": "n-31", "headline": text})
         assert site.logged("worker_died") == 1
         metrics = await worker.metrics()
         assert metrics['headrace_suspect_events_total{outcome="crashed"}'] == 1
         assert metrics["headrace_suspect_waiting_events"] == 0
         assert await worker.stop() == 0
-    assert list((site.log.parent / "state" / "suspects").iterdir()) == [
-        site.log.parent / "state" / "suspects" / "lock"
-    ]
+    assert list(site.state.glob("*.journal")) == []
+
+
+async def test_exactly_once_holds_across_a_crash(site: Site) -> None:
+    """One result or letter for each event, to readers of what is committed, without dropping."""
+    texts = [f"Dock {number} reports a loss" for number in range(60)]
+    texts[31] = "a segfault in the mill"
+    await site.send(*texts)
+    flags = (*site.flags, "--workers", "2", "--delivery", "exactly_once")
+    async with running_worker(site.servers, site.log, *flags, ready=False) as worker:
+        await site.until_ended(60, worker)
+        ends = [decode_result(one.value or b"").event_id for one in await site.results()]
+        ends += [header(one, "headrace_event_id") or "" for one in await site.letters()]
+        assert sorted(ends) == sorted(f"n-{number}" for number in range(60))
+        assert site.logged("worker_died") == 1
+        assert await worker.stop() == 0
+
+
+async def test_a_worker_that_is_killed_from_outside_costs_no_event(site: Site) -> None:
+    """What it worked on is tried alone and answered; nothing of it becomes a letter."""
+    texts = [f"Dock {number} reports a loss" for number in range(600)]
+    async with running_worker(site.servers, site.log, *site.flags, "--workers", "2") as worker:
+        sending = asyncio.create_task(site.send(*texts, pause_s=0.01))
+        await asyncio.sleep(2.0)
+        os.kill(site.worker_pids()[-1], signal.SIGKILL)
+        await sending
+        answers = await site.until_ended(600, worker)
+        assert len(answers) == 600
+        assert await site.letters() == []
+        assert site.logged("worker_died") == 1
+        assert await worker.stop() == 0
+    assert list(site.state.glob("*.journal")) == []
 
 
 async def test_a_model_that_fails_on_everything_is_stopped(site: Site, tmp_path: Path) -> None:

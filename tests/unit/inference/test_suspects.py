@@ -88,6 +88,19 @@ def test_an_end_in_the_middle_of_a_batch_leaves_it(tmp_path: Path) -> None:
     assert set(suspects.look()) == {b"t/0/1"}
 
 
+def test_what_a_process_gives_up_is_suspect_at_once(tmp_path: Path) -> None:
+    """It hangs in it, and somebody else is about to get it; its death is no second one."""
+    suspects = Suspects(tmp_path, "one")
+    journal = suspects.open_journal(place_bytes=100)
+    journal.enter([b"t/0/1", b"t/0/2"])
+    assert journal.give_up(older_than_s=60) == []
+    suspects.accuse(journal.give_up())
+    assert {one.deaths for one in Suspects(tmp_path, "one").look().values()} == {1}
+    let_go(journal)
+    assert {one.deaths for one in suspects.look().values()} == {1}
+    assert len(suspects.look()) == 2
+
+
 def test_another_scope_has_suspects_of_its_own(tmp_path: Path) -> None:
     """Whoever looks first sorts them."""
     die(tmp_path)
