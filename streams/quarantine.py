@@ -173,6 +173,7 @@ class Quarantine:
                 # Asked again: it may have been handed over while it was tried.
                 if outcome is not None and not case.is_over:
                     self._forget(case.name)
+                    _tell(case, outcome)
                     case.ward.deliver_one(outcome)
         finally:
             self._end_child()
@@ -226,13 +227,6 @@ class Quarantine:
         return await asyncio.get_running_loop().run_in_executor(self._thread, attempt)
 
     def _judged(self, case: _Case, outcome: Prediction | Exception, took_s: float) -> Completion:
-        name = case.name.decode("utf-8", "replace")
-        if isinstance(outcome, CrashedError):
-            metrics.SUSPECTS.labels("crashed").inc()
-            log.error("suspect_crashed", suspect=name, error=str(outcome))
-        else:
-            metrics.SUSPECTS.labels("answered").inc()
-            log.info("suspect_answered", suspect=name, failed=isinstance(outcome, Exception))
         waited_s = self._clock.monotonic() - case.work.arrival - took_s
         failed = isinstance(outcome, Exception)
         return Completion(
@@ -296,6 +290,16 @@ class Ward:
     def try_alone(self, work: Work, context: Context) -> None:
         """Try a suspect; it was not encoded."""
         self._quarantine.take(_Case(work, context, self, name_of(work.handle.inbound.source)))
+
+
+def _tell(case: _Case, outcome: Completion) -> None:
+    name = case.name.decode("utf-8", "replace")
+    if isinstance(outcome.error, CrashedError):
+        metrics.SUSPECTS.labels("crashed").inc()
+        log.error("suspect_crashed", suspect=name, error=str(outcome.error))
+    else:
+        metrics.SUSPECTS.labels("answered").inc()
+        log.info("suspect_answered", suspect=name, failed=outcome.error is not None)
 
 
 def _encode(event: Event, context: Context, engine: Engine) -> Encoded:

@@ -32,15 +32,15 @@ PARTITIONS = 2
 SINCE = dict.fromkeys(range(PARTITIONS), 0)
 CONFIG = """
 session_timeout_ms = 2000
-stall_ms = 3000
+stall_ms = 5000
 drain_ms = 1000
 state_dir = "{state}"
 
 [scheduler]
-device_timeout_ms = 1500
+device_timeout_ms = 3000
 
 [isolation]
-timeout_ms = 2000
+timeout_ms = 5000
 
 [breaker]
 events = 20
@@ -138,8 +138,7 @@ async def site(real_kafka: RunningBroker, tmp_path: Path, monkeypatch: pytest.Mo
     ("text", "how"),
     [
         ("a segfault in the mill", "SIGSEGV"),
-        ("a mill that is killed", "SIGKILL"),
-        ("an endless tale of a mill", "gave no answer within 2 s"),
+        ("an endless tale of a mill", "gave no answer within 5 s"),
     ],
 )
 async def test_exactly_the_culprit_becomes_a_dead_letter(site: Site, text: str, how: str) -> None:
@@ -151,6 +150,8 @@ async def test_exactly_the_culprit_becomes_a_dead_letter(site: Site, text: str, 
         site.servers, site.log, *site.flags, "--workers", "2", ready=False
     ) as worker:
         answers = await site.until_ended(60, worker)
+        letters = [header(one, "headrace_message") for one in await site.letters()]
+        assert len(letters) == 1, letters
         assert set(answers) == {f"n-{number}" for number in range(60)} - {"n-31"}
         assert set(answers.values()) == {1}
         (letter,) = await site.letters()
@@ -212,7 +213,7 @@ async def test_a_model_that_fails_on_everything_is_stopped(site: Site, tmp_path:
         await asyncio.sleep(2)  # the device has a batch or two of the same kind
         buried = len(await site.letters())
         # Longer than a stall: that they stand still is no reason to start them again.
-        await asyncio.sleep(5)
+        await asyncio.sleep(7)
         assert (await worker.metrics())[open_breakers] == 2
         assert await worker.status("/readyz") == 503
         assert len(await site.letters()) == buried < count / 2
