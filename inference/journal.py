@@ -15,7 +15,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 PLACES = 4
-"""What may be worked on at once: a batch on the device, one before it, what is being encoded."""
+"""What may be worked on at once: a batch on the device, one before it, what is being encoded, and
+what is tried in a child."""
 _LENGTH = struct.Struct("<I")
 
 

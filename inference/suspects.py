@@ -13,7 +13,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ from inference.log import Log
 KEEP_S = 7 * 24 * 3600.0
 """A suspect that nobody has met for so long is forgotten."""
 JOURNAL, SUSPECTS = ".journal", ".suspects"
+TRIAL = b"trial of "
+"""Before a name in a journal: the process was trying it alone, in a child."""
 
 log = Log(__name__)
 
@@ -35,7 +37,7 @@ class Suspect:
 
     Attributes:
         deaths: How many processes died while they worked on it.
-        trials: How many of them died, as nobody heard of the end, while it was tried alone.
+        trials: How many of them died while they had it tried alone.
         since: Wall-clock seconds of the last death.
     """
 
@@ -99,15 +101,6 @@ class Suspects:
         with self._lock():
             self._accuse(self._scope, names)
 
-    def note(self, name: bytes, suspect: Suspect) -> None:
-        """Keep what is known of a suspect from now on.
-
-        Raises:
-            OSError: It cannot be kept.
-        """
-        with self._lock():
-            self._write(self._scope, self._read(self._scope) | {name: suspect})
-
     def forget(self, name: bytes) -> None:
         """Suspect it no more.
 
@@ -132,9 +125,12 @@ class Suspects:
         if not names:
             return
         known = self._read(scope)
-        for name in set(names):
+        for each in set(names):
+            name = each.removeprefix(TRIAL)
             before = known.get(name, Suspect())
-            known[name] = replace(before, deaths=before.deaths + 1, since=self._wall())
+            known[name] = Suspect(
+                before.deaths + 1, before.trials + int(name != each), since=self._wall()
+            )
         self._write(scope, known)
 
     def _read(self, scope: str) -> dict[bytes, Suspect]:

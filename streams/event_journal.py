@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from inference.journal import Journal
-from inference.suspects import Suspects
+from inference.suspects import TRIAL, Suspects
 from inference.work import Work
 from schemas.results import Source
 from streams.settings import Settings
@@ -46,9 +46,16 @@ class EventJournal:
         with self._journal.holding([name_of(source) for source in sources]):
             yield
 
+    @contextmanager
+    def trying(self, name: bytes) -> Iterator[None]:
+        """Note what is tried in a child, in case that is this worker's end as well."""
+        with self._journal.holding([TRIAL + name]):
+            yield
+
     def give_up(self, older_than_s: float) -> list[bytes]:
-        """Return, and erase, the events that have been worked on for so long."""
-        return self._journal.give_up(older_than_s)
+        """Return, and erase, the events that have been worked on for so long; no trials."""
+        names = self._journal.give_up(older_than_s)
+        return [name for name in names if not name.startswith(TRIAL)]
 
     def close(self) -> None:
         """Take the journal away, unless a batch has not ended."""

@@ -6,16 +6,16 @@
 3. A suspect that is read again waits apart from the others, which go on. A child process with the
    same model tries the suspects one after the other.
 4. An answer of the child is the event's answer. If the child dies, the event is a dead letter.
-5. Before each trial it is noted. If that is the worker's end as well, as where the kernel kills all
-   of a container at once, the event is a dead letter after :data:`MOST_TRIALS`.
+5. The journal says which event is being tried, too. If a trial is the worker's end as well, as
+   where the kernel kills all of a container, the event is a dead letter after :data:`MOST_TRIALS`.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass, replace
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from functools import partial
 
 import structlog
@@ -188,7 +188,7 @@ class Quarantine:
         while not case.is_over:
             started = self._clock.monotonic()
             try:
-                with self._noted(case.name, suspect):
+                with self.journal.trying(case.name):
                     outcome = await self._attempt(case, suspect.deaths)
             except TrialError as error:
                 wait_s = RETRY_S[min(failures, len(RETRY_S) - 1)]
@@ -198,21 +198,6 @@ class Quarantine:
             else:
                 return self._judged(case, outcome, self._clock.monotonic() - started)
         return None
-
-    @contextmanager
-    def _noted(self, name: bytes, suspect: Suspect) -> Iterator[None]:
-        """Note that a suspect is tried, in case that is this worker's end; and that it was not."""
-        try:
-            self._keep(name, replace(suspect, trials=suspect.trials + 1))
-            yield
-        finally:
-            self._keep(name, suspect)
-
-    def _keep(self, name: bytes, suspect: Suspect) -> None:
-        try:
-            self._suspects.note(name, suspect)
-        except OSError as error:
-            log.warning("suspect_not_noted", error=repr(error))
 
     async def _attempt(self, case: _Case, deaths: int) -> Prediction | Exception:
         model = case.ward.model

@@ -3,13 +3,12 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from inference.journal import PLACES, Journal
-from inference.suspects import KEEP_S, Suspect, Suspects
+from inference.suspects import KEEP_S, TRIAL, Suspect, Suspects
 
 DIES = """
 import os, signal, sys
@@ -112,10 +111,12 @@ def test_suspects_are_forgotten_one_by_one_or_with_time(tmp_path: Path) -> None:
     """Answered, or met by nobody for a week."""
     wall = Wall()
     suspects = Suspects(tmp_path, "one", wall=wall)
-    suspects.note(b"t/0/1", Suspect(deaths=1, trials=1, since=wall.seconds))
-    suspects.note(b"t/0/2", Suspect(deaths=2, since=wall.seconds + 60))
-    assert suspects.look()[b"t/0/1"].trials == 1
-    wall.seconds += KEEP_S + 30
+    suspects.accuse([b"t/0/1"])
+    suspects.accuse([TRIAL + b"t/0/1"])
+    assert suspects.look() == {b"t/0/1": Suspect(deaths=2, trials=1, since=wall.seconds)}
+    wall.seconds += 60
+    suspects.accuse([b"t/0/2"])
+    wall.seconds += KEEP_S - 30
     assert set(suspects.look()) == {b"t/0/2"}
     suspects.forget(b"t/0/2")
     suspects.forget(b"t/0/3")
@@ -137,7 +138,7 @@ def test_a_damaged_list_accuses_nobody(tmp_path: Path) -> None:
     (tmp_path / "one.suspects").write_bytes(b'[{"name": 7}]')
     suspects = Suspects(tmp_path, "one")
     assert suspects.look() == {}
-    suspects.note(b"t/0/1", Suspect(since=time.time()))
+    suspects.accuse([b"t/0/1"])
     assert set(suspects.look()) == {b"t/0/1"}
 
 
