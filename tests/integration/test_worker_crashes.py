@@ -135,25 +135,29 @@ async def site(real_kafka: RunningBroker, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize(
-    ("text", "how"),
+    ("text", "how", "delivery"),
     [
-        ("a segfault in the mill", "SIGSEGV"),
-        ("an endless tale of a mill", "gave no answer within 5 s"),
+        ("a segfault in the mill", "SIGSEGV", "exactly_once"),
+        ("an endless tale of a mill", "gave no answer within 5 s", "at_least_once"),
     ],
 )
-async def test_exactly_the_culprit_becomes_a_dead_letter(site: Site, text: str, how: str) -> None:
+async def test_exactly_the_culprit_becomes_a_dead_letter(
+    site: Site, text: str, how: str, delivery: str
+) -> None:
     """The worker ends once of it, comes back under its supervisor, and tries it in a child."""
     texts = [f"Dock {number} reports a loss" for number in range(60)]
     texts[31] = text
     await site.send(*texts)
     async with running_worker(
-        site.servers, site.log, *site.flags, "--workers", "2", ready=False
+        site.servers, site.log, *site.flags, "--workers", "2", "--delivery", delivery, ready=False
     ) as worker:
         answers = await site.until_ended(60, worker)
         letters = [header(one, "headrace_message") for one in await site.letters()]
         assert len(letters) == 1, letters
         assert set(answers) == {f"n-{number}" for number in range(60)} - {"n-31"}
         assert set(answers.values()) == {1}
+        if delivery == "exactly_once":
+            assert len(await site.results()) == 59
         (letter,) = await site.letters()
         told = decode_dead_letter(letter)
         assert (told.error, told.event_id, told.attempts) == ("crashed", "n-31", 2)
@@ -165,21 +169,6 @@ async def test_exactly_the_culprit_becomes_a_dead_letter(site: Site, text: str, 
         assert metrics["headrace_suspect_waiting_events"] == 0
         assert await worker.stop() == 0
     assert list(site.state.glob("*.journal")) == []
-
-
-async def test_exactly_once_holds_across_a_crash(site: Site) -> None:
-    """One result or letter for each event, to readers of what is committed, without dropping."""
-    texts = [f"Dock {number} reports a loss" for number in range(60)]
-    texts[31] = "a segfault in the mill"
-    await site.send(*texts)
-    flags = (*site.flags, "--workers", "2", "--delivery", "exactly_once")
-    async with running_worker(site.servers, site.log, *flags, ready=False) as worker:
-        await site.until_ended(60, worker)
-        ends = [decode_result(one.value or b"").event_id for one in await site.results()]
-        ends += [header(one, "headrace_event_id") or "" for one in await site.letters()]
-        assert sorted(ends) == sorted(f"n-{number}" for number in range(60))
-        assert site.logged("worker_died") == 1
-        assert await worker.stop() == 0
 
 
 async def test_a_worker_that_is_killed_from_outside_costs_no_event(site: Site) -> None:
