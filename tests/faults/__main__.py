@@ -90,6 +90,8 @@ async def _run(options: argparse.Namespace, faults: list[Fault], directory: Path
     show(outcome.found, plan.promises, outcome.kills, options.session_ms / 1e3)
     click.echo(f"{len(outcome.done)} faults in {outcome.seconds / 60:.1f} min")
     click.echo(f"{len(outcome.ends)} times a worker ended by itself and was started again")
+    for line, count in outcome.tracebacks.most_common():
+        click.echo(f"  {count} times in the logs, with a traceback: {line}"[:200])
     for line in outcome.broken:
         click.echo(f"BROKEN: {line}"[:400])
     click.echo("every promise was kept" if not outcome.broken else f"replay: --seed {options.seed}")

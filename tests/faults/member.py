@@ -53,7 +53,8 @@ class Member:
         ends: All of them.
         owned: Partitions that it was given last.
         no_files: From its next start on it can write no file.
-        tracebacks: Lines of its logs that hold one, and ends that no restart would mend.
+        crashes: What no worker may do: die of an error that is not ours, or end for good.
+        tracebacks: Lines of its logs that hold one.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Member:
     ends: list[End] = field(default_factory=list)
     owned: list[str] = field(default_factory=list)
     no_files: bool = False
+    crashes: list[str] = field(default_factory=list)
     tracebacks: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -142,7 +144,7 @@ class Member:
             self.told(end)
             if code == EXIT_MISCONFIGURED and not self._asked:
                 # A supervisor would stop all workers for good.
-                self.tracebacks.append(f"ended for good: {self._last_error}")
+                self.crashes.append(f"ended for good: {self._last_error}")
             if not self._stopping:
                 await asyncio.sleep(RESTART_S)
 
@@ -180,8 +182,8 @@ class Member:
             told = orjson.loads(line)
         except orjson.JSONDecodeError:
             told = {}
-            if line.startswith((b"Traceback", b"Fatal", b"Exception", b"Task ")):
-                self.tracebacks.append(line.decode("utf-8", "replace").rstrip())
+            if line.startswith((b"Traceback", b"Fatal")):
+                self.crashes.append(line.decode("utf-8", "replace").rstrip())
         if not isinstance(told, dict):
             return
         event = told.get("event")
@@ -190,7 +192,8 @@ class Member:
         elif event == "partitions_revoked":
             self.owned = []
         if "exception" in told:
-            self.tracebacks.append(f"{event}: {_last_cause(told['exception'])}")
+            what = str(event).splitlines()[0]
+            self.tracebacks.append(f"{what}: {_last_cause(told['exception'])}")
         if event == "worker_failed":
             self._last_error = f"{event}: {told.get('error', '')}"[:300]
 

@@ -5,6 +5,7 @@ import random
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -86,6 +87,7 @@ class Outcome:
     Attributes:
         broken: Promises that were broken, in words.
         ends: Workers that ended by themselves.
+        tracebacks: What workers logged with one, and how often.
         seconds: From the first event to the last answer.
     """
 
@@ -94,6 +96,7 @@ class Outcome:
     done: list[Done]
     broken: list[str] = field(default_factory=list)
     ends: list[End] = field(default_factory=list)
+    tracebacks: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
 
 
@@ -172,9 +175,10 @@ async def run(plan: Plan) -> Outcome:
             broken = await _settle(stage, sampler, sending)
         seconds = time.monotonic() - started
         broken += [done.failed for done in stage.done if done.failed]
-        broken += [f"{one.name}: {line}" for one in everyone for line in one.tracebacks]
+        broken += [f"{one.name}: {line}" for one in everyone for line in one.crashes]
         outcome = await _audited(plan, direct, stage, sampler)
         outcome.broken += broken
+        outcome.tracebacks.update(line for one in everyone for line in one.tracebacks)
         outcome.ends, outcome.seconds = ends, seconds
         return outcome
 
