@@ -279,6 +279,7 @@ async def _settle(stage: Stage, sampler: Sampler, sending: "asyncio.Task[None]")
                 await asyncio.sleep(0.1)
     except TimeoutError:
         broken.append(f"after {SETTLE_S:g} s without faults events are still not committed")
+    await _until_shared(stage.members)  # the last fault may have been a restart
     for one in stage.members:
         code = await one.stop()
         if code != 0:
