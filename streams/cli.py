@@ -14,6 +14,7 @@ COMMANDS = (
     "demo",
     "dlq",
     "evaluate",
+    "gateway",
     "plan",
     "replay",
     "run",

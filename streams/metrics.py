@@ -205,3 +205,22 @@ WORKER_RESTARTS = Counter(
     "headrace_worker_restarts", "Worker processes that ended on their own and were started again."
 )
 READY = Gauge("headrace_ready", "1 while the worker can classify.", multiprocess_mode="livesum")
+GATEWAY_CLIENTS = Gauge(
+    "headrace_gateway_clients",
+    "Clients of the gateway that follow a topic.",
+    ["topic"],
+    multiprocess_mode="livesum",
+)
+GATEWAY_EVENTS = Counter(
+    "headrace_gateway_events", "Results and dead letters sent to clients of the gateway.", ["topic"]
+)
+GATEWAY_CUT = Counter(
+    "headrace_gateway_cut_clients",
+    "Clients of the gateway that read more slowly than results came, and were disconnected.",
+    ["topic"],
+)
+GATEWAY_REFUSED = Counter(
+    "headrace_gateway_refused_requests",
+    "Requests that the gateway did not serve: token, limit or request.",
+    ["reason"],
+)

@@ -27,6 +27,7 @@ from streams.breaker import BreakerSettings
 from streams.connection import Connection
 from streams.credentials import VARIABLES, refuse_inline
 from streams.delivery.mode import DeliveryMode
+from streams.gateway.settings import TOKENS_VARIABLE, GatewaySettings
 from streams.offsets import Bounds
 from streams.redaction.settings import Redaction
 from streams.security import Security
@@ -36,7 +37,9 @@ ENVIRONMENT_PREFIX = "HEADRACE_"
 CONFIG_VARIABLE = "HEADRACE_CONFIG"
 """Names the TOML file where no flag does."""
 # Read elsewhere, so not misspelt settings: by the test suite, the commands, and as secrets.
-_NOT_SETTINGS = frozenset({"HEADRACE_REQUIRE_REAL_KAFKA", CONFIG_VARIABLE, *VARIABLES.values()})
+_NOT_SETTINGS = frozenset(
+    {"HEADRACE_REQUIRE_REAL_KAFKA", CONFIG_VARIABLE, TOKENS_VARIABLE, *VARIABLES.values()}
+)
 
 TRANSACTION_SHARE = 0.1
 """Of a topic's budget: what results wait for their transaction's turn at most, unless told."""
@@ -223,6 +226,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Address that /metrics, /healthz and /readyz listen on."""
     metrics_port: Port | None = None
     """Port of /metrics, /healthz and /readyz; unset leaves them off, 0 takes a free one."""
+    gateway: GatewaySettings = GatewaySettings()
+    """Of `headrace gateway`; workers have no use for it."""
     log_format: Annotated[str, msgspec.Meta(pattern="^(console|json)$")] = "console"
     """``console`` for people, ``json`` for collectors."""
     log_level: Annotated[str, msgspec.Meta(pattern="^(debug|info|warning|error)$")] = "info"

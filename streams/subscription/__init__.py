@@ -8,15 +8,16 @@
 Needs neither torch nor a model.
 """
 
-from streams.subscription.positions import Positions, Start
+from streams.subscription.positions import Positions, Start, to_token
 from streams.subscription.seen import Seen
 from streams.subscription.subscribe import subscribe, subscribe_dead_letters
-from streams.subscription.subscription import Received, Subscription
+from streams.subscription.subscription import Reading, Received, Subscription
 from streams.subscription.wanted import Answers, WantedLetters, WantedResults
 
 __all__ = [
     "Answers",
     "Positions",
+    "Reading",
     "Received",
     "Seen",
     "Start",
@@ -25,4 +26,5 @@ __all__ = [
     "WantedResults",
     "subscribe",
     "subscribe_dead_letters",
+    "to_token",
 ]

@@ -181,6 +181,11 @@ class Subscription(Generic[T]):
         """
         return to_token(self._positions)
 
+    @property
+    def positions(self) -> Positions:
+        """The same as offsets."""
+        return self._positions
+
     async def commit(self) -> bool:
         """Commit to the group that everything handed out so far is done with.
 

@@ -15,7 +15,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class Wanted(Protocol[T_co]):
-    """Reads the records of a topic and picks the wanted ones."""
+    """Reads the records of topics and picks the wanted ones."""
 
     def pick(self, record: Record, seen: Seen) -> T_co | None:
         """Return what a record holds, or ``None`` if it is not wanted or was there already.
@@ -83,12 +83,20 @@ class WantedResults:
         Raises:
             ContractError: It holds no result.
         """
-        result = decode_result(record.value or b"")
+        result = self.decode(record)
+        return result if self.is_chosen(result, record, seen) else None
+
+    @staticmethod
+    def decode(record: Record) -> Classification:
+        """Read a record's result, wanted or not; raises as :meth:`pick`."""
+        return decode_result(record.value or b"")
+
+    def is_chosen(self, result: Classification, record: Record, seen: Seen) -> bool:
+        """Say whether a result is wanted and new."""
         if self.answers is Answers.FIRST and result.revision > 0:
-            return None
-        if not seen.is_new(result_id(result.source, result.model.digest), result.revision):
-            return None
-        return result if self._holds(result, record.key) else None
+            return False
+        name = result_id(result.source, result.model.digest)
+        return seen.is_new(name, result.revision) and self._holds(result, record.key)
 
     def _holds(self, result: Classification, key: bytes | None) -> bool:
         return (
@@ -123,14 +131,23 @@ class WantedLetters:
         Raises:
             ContractError: It is no dead letter.
         """
-        letter = decode_dead_letter(record)
+        letter = self.decode(record)
+        return letter if self.is_chosen(letter, record, seen) else None
+
+    @staticmethod
+    def decode(record: Record) -> DeadLetter:
+        """Read a record's letter, wanted or not; raises as :meth:`pick`."""
+        return decode_dead_letter(record)
+
+    def is_chosen(self, letter: DeadLetter, record: Record, seen: Seen) -> bool:
+        """Say whether a letter is wanted and new."""
+        del record
         source = letter.source
         if not seen.is_new(f"{source.topic}:{source.partition}:{source.offset}"):
-            return None
-        wanted = (not self.errors or letter.error in self.errors) and (
+            return False
+        return (not self.errors or letter.error in self.errors) and (
             not self.source_topics or source.topic in self.source_topics
         )
-        return letter if wanted else None
 
 
 C = TypeVar("C", bound=StrEnum)

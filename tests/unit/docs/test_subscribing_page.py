@@ -5,6 +5,9 @@ import inspect
 import re
 from pathlib import Path
 
+import msgspec
+
+from streams.gateway.settings import GatewaySettings
 from streams.subscription import subscribe
 
 PAGE = (Path(__file__).parents[3] / "docs/subscribing.md").read_text()
@@ -31,3 +34,19 @@ def test_examples_call_what_there_is() -> None:
     for call in calls:
         names = {keyword.arg for keyword in call.keywords}
         assert names <= set(inspect.signature(subscribe).parameters)
+
+
+def test_every_setting_of_the_gateway_is_in_its_table() -> None:
+    """With its default, where that is a number."""
+    table = PAGE[PAGE.index("| setting, of") :].split("\n\n")[0]
+    rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \| ([^|]+) \|", table, re.MULTILINE)
+    named = {
+        name: default
+        for names, defaults in rows
+        for name, default in zip(re.findall(r"\w+", names), defaults.split(", "), strict=False)
+    }
+    fields = {field.name: field.default for field in msgspec.structs.fields(GatewaySettings)}
+    assert set(named) == set(fields)
+    for name, default in fields.items():
+        if isinstance(default, int | float):
+            assert float(named[name]) == default, name

@@ -1,0 +1,1 @@
+"""Results over HTTP, for those who have no Kafka client."""

@@ -1,0 +1,32 @@
+"""Settings of the gateway."""
+
+from typing import Annotated
+
+import msgspec
+
+TOKENS_VARIABLE = "HEADRACE_GATEWAY_TOKENS"
+"""Tokens of clients, separated by commas, where no file names them."""
+
+Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+
+
+class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who may ask the gateway, and how much it keeps for them."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on; any but this machine's own needs tokens."""
+    port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8080
+    """Port to listen on; 0 takes a free one."""
+    tokens_file: Annotated[str, msgspec.Meta(min_length=1)] | None = None
+    """Holds the tokens of clients, one a line; lines that begin with # are comments."""
+    topics: tuple[str, ...] = ()
+    """Those that may be followed; unset for all whose name begins with ``results.`` or ends in
+    ``.dlq``."""
+    max_clients: Count = 1_000
+    """Streams open at the same time."""
+    max_clients_per_token: Count = 100
+    """Of them, with the same token."""
+    max_queued_events: Count = 2_000
+    """Events waiting for a client, at which it is cut; it resumes by the last id that it has."""
+    heartbeat_ms: Annotated[float, msgspec.Meta(gt=0, le=3_600_000)] = 15_000.0
+    """Silence after which a client is sent a comment."""

@@ -1,0 +1,83 @@
+"""Who may ask: tokens, compared in constant time."""
+
+import hashlib
+import hmac
+import ipaddress
+import os
+from collections.abc import Iterable, Mapping
+
+from schemas.errors import ConfigurationError
+from streams.credentials import read_secret_file
+from streams.gateway.settings import TOKENS_VARIABLE, GatewaySettings
+
+SHORTEST = 16
+SCHEME = "Bearer "
+OPEN = "anyone"
+"""Who a client is where there are no tokens."""
+
+
+class Tokens:
+    """The tokens of clients, kept as digests.
+
+    Args:
+        tokens: None lets everybody in.
+    """
+
+    def __init__(self, tokens: Iterable[str]) -> None:
+        self._digests = [_digest(token) for token in tokens]
+
+    def __bool__(self) -> bool:
+        return bool(self._digests)
+
+    def holder(self, header: str | None) -> str | None:
+        """Return a name for whoever sends an ``Authorization`` header; ``None`` for a stranger.
+
+        All tokens are compared, whichever fits, so that the time tells nothing.
+        """
+        if not self._digests:
+            return OPEN
+        if header is None or not header.startswith(SCHEME):
+            return None
+        given = _digest(header.removeprefix(SCHEME).strip())
+        fits = [hmac.compare_digest(given, known) for known in self._digests]
+        return given.hex()[:SHORTEST] if any(fits) else None
+
+
+def read_tokens(settings: GatewaySettings, environment: Mapping[str, str] | None = None) -> Tokens:
+    """Read the tokens that are set.
+
+    Raises:
+        ConfigurationError: A token is too short, or there is none and the address is not this
+            machine's own.
+    """
+    where, text = TOKENS_VARIABLE, (environment or os.environ).get(TOKENS_VARIABLE, "")
+    tokens = [token.strip() for token in text.split(",") if token.strip()]
+    if settings.tokens_file is not None:
+        where = f"gateway.tokens_file: {settings.tokens_file}"
+        lines = read_secret_file("gateway.tokens_file", settings.tokens_file).splitlines()
+        tokens = [line.strip() for line in lines if line.strip() and line[0] != "#"]
+        if not tokens:
+            raise ConfigurationError(f"{where} holds no token; write one a line")
+    for number, token in enumerate(tokens, 1):
+        if len(token) < SHORTEST:
+            raise ConfigurationError(
+                f"{where}: token {number} has {len(token)} characters; use at least {SHORTEST}, "
+                "such as `openssl rand -hex 32` prints"
+            )
+    if not tokens and not _is_loopback(settings.host):
+        raise ConfigurationError(
+            f"gateway.host: {settings.host} is open to other machines, and there are no tokens; "
+            f"set gateway.tokens_file or {TOKENS_VARIABLE}, or listen on 127.0.0.1"
+        )
+    return Tokens(tokens)
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,263 @@
+"""Streams over real HTTP: nothing lost, nothing doubled, whoever restarts; slow clients are cut."""
+
+import asyncio
+import os
+import re
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import msgspec
+import orjson
+import pytest
+
+from schemas import Classification, Source, encode_result
+from streams import metrics
+from streams.broker import RunningBroker
+from streams.connection import Connection
+from streams.gateway.server import Gateway, serve
+from streams.gateway.settings import TOKENS_VARIABLE, GatewaySettings
+from streams.gateway.tokens import Tokens
+from tests.conftest import TopicFactory
+from tests.fakes.results import result as made
+from tests.integration.worker import producing
+
+pytestmark = pytest.mark.broker
+
+TOKEN = "0123456789abcdef"  # noqa: S105 - of these tests
+
+
+def result(offset: int, **fields: Any) -> Classification:
+    """Return the result of the event at an offset."""
+    source = Source(topic="events.news", partition=0, offset=offset)
+    return msgspec.structs.replace(made(), source=source, **fields)
+
+
+async def publish(servers: str, topic: str, *results: Classification) -> None:
+    """Send results, spread over the partitions by their offsets."""
+    async with producing(servers) as producer:
+        for one in results:
+            sent = encode_result(one, key=str(one.source.offset).encode())
+            await producer.send(topic, sent.value, key=sent.key, headers=sent.headers)
+        await producer.flush()
+
+
+@dataclass
+class Served:
+    """A gateway that listens."""
+
+    url: str
+    session: aiohttp.ClientSession
+
+    def stream(self, topic: str, last_id: str | None = None, **query: str) -> Any:
+        """Open a stream."""
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        if last_id is not None:
+            headers["Last-Event-ID"] = last_id
+        return self.session.get(f"{self.url}/v1/stream/{topic}", params=query, headers=headers)
+
+
+@asynccontextmanager
+async def gateway(servers: str, **settings: Any) -> AsyncIterator[Served]:
+    """Serve on a free port."""
+    told = GatewaySettings(port=0, **settings)
+    runner, port = await serve(
+        Gateway(Connection(servers), told, Tokens([TOKEN])), told.host, told.port
+    )
+    try:
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(60)) as session:
+            yield Served(f"http://127.0.0.1:{port}", session)
+    finally:
+        await runner.cleanup()
+
+
+async def events(response: aiohttp.ClientResponse) -> AsyncIterator[tuple[str, int | None]]:
+    """Yield id and event's offset of what comes; ``None`` for an id alone."""
+    assert response.status == 200, await response.text()
+    fields: dict[str, str] = {}
+    async for raw in response.content:
+        line = raw.decode().rstrip("\n")
+        if line:
+            name, _, value = line.partition(": ")
+            fields[name] = value
+        else:
+            data = fields.get("data")
+            yield fields["id"], orjson.loads(data)["source"]["offset"] if data else None
+            fields = {}
+
+
+async def take(response: aiohttp.ClientResponse, count: int) -> tuple[list[int], str]:
+    """Return the offsets of the next events, and the last id."""
+    taken: list[int] = []
+    last_id = ""
+    if not count:
+        return taken, last_id
+    async for event_id, offset in events(response):
+        last_id = event_id
+        if offset is not None:
+            taken.append(offset)
+        if len(taken) == count:
+            break
+    return taken, last_id
+
+
+async def test_fifty_reconnections_lose_and_double_nothing(
+    broker: RunningBroker, topic_factory: TopicFactory
+) -> None:
+    """Also when another gateway answers, which knows nothing of the first, and over repetitions."""
+    servers, topic = broker.bootstrap_servers, await topic_factory(3, name="results.test")
+    taken: list[int] = []
+    last_id: str | None = None
+    await publish(servers, topic, *(result(number) for number in range(100)))
+    for restart, limit in enumerate((10, 2_000, 10, 2_000, 10)):
+        async with gateway(servers, max_queued_events=limit) as served:
+            for turn in range(10):
+                number = restart * 10 + turn
+                await publish(servers, topic, result(number), result(100 + number))
+                async with served.stream(topic, last_id, start="beginning") as response:
+                    more, last_id = await take(response, 3)
+                taken += more
+    assert sorted(taken) == list(range(150))
+
+
+async def test_all_clients_share_one_live_tail_with_filters_of_their_own(
+    broker: RunningBroker, topic_factory: TopicFactory
+) -> None:
+    """Each gets what it asked for; the first id comes at once, before any event."""
+    servers, topic = broker.bootstrap_servers, await topic_factory(name="results.test")
+    async with (
+        gateway(servers) as served,
+        served.stream(topic) as every,
+        served.stream(topic, label="negative", min_confidence="0.8") as some,
+    ):
+        for response in (every, some):
+            _, offset = await anext(events(response))
+            assert offset is None
+        bad = {"label": "negative", "scores": {"negative": 0.9}}
+        await publish(servers, topic, result(1), result(2, **bad), result(2, **bad), result(3))
+        assert (await take(every, 3))[0] == [1, 2, 3]
+        assert (await take(some, 1))[0] == [2]
+
+
+async def test_a_client_that_was_sent_no_event_resumes_where_it_began(
+    broker: RunningBroker, topic_factory: TopicFactory
+) -> None:
+    """What came while it was away is not lost."""
+    servers, topic = broker.bootstrap_servers, await topic_factory(name="results.test")
+    async with gateway(servers) as served, served.stream(topic) as response:
+        first_id, _ = await anext(events(response))
+    await publish(servers, topic, result(1))
+    async with gateway(servers) as served, served.stream(topic, first_id) as response:
+        assert (await take(response, 1))[0] == [1]
+
+
+async def test_silence_is_filled_with_heartbeats(
+    broker: RunningBroker, topic_factory: TopicFactory
+) -> None:
+    """Their ids move on over what the client did not ask for."""
+    servers, topic = broker.bootstrap_servers, await topic_factory(name="results.test")
+    async with (
+        gateway(servers, heartbeat_ms=50) as served,
+        served.stream(topic, label="negative") as response,
+    ):
+        await publish(servers, topic, result(1))
+        async for event_id, offset in events(response):
+            assert offset is None
+            if event_id == f"{topic}:0=1":
+                break
+
+
+async def test_a_slow_client_is_cut_and_the_others_are_not(
+    broker: RunningBroker, topic_factory: TopicFactory
+) -> None:
+    """It gets the rest when it comes back with the last id that it has."""
+    servers, topic = broker.bootstrap_servers, await topic_factory(name="results.test")
+    count, padding = 6_000, "x" * 4_000
+    cut = metrics.GATEWAY_CUT.labels(topic)._value
+    async with gateway(servers, max_queued_events=500) as served:
+        async with served.stream(topic) as slow, served.stream(topic) as quick:
+            reading = asyncio.create_task(take(quick, count))
+            await publish(
+                servers, topic, *(result(number, reason=padding) for number in range(count))
+            )
+            assert (await reading)[0] == list(range(count))
+            taken, last_id = [], ""
+            try:
+                async for event_id, offset in events(slow):
+                    last_id = event_id
+                    taken += [] if offset is None else [offset]
+            except aiohttp.ClientError:
+                pass
+            assert cut.get() == 1
+            assert len(taken) < count
+        async with served.stream(topic, last_id) as again:
+            taken += (await take(again, count - len(taken)))[0]
+    assert taken == list(range(count))
+
+
+async def test_strangers_and_mistakes_are_told_what_to_do(
+    broker: RunningBroker, topic_factory: TopicFactory
+) -> None:
+    """By status and by a message that names field, value and remedy."""
+    servers, topic = broker.bootstrap_servers, await topic_factory(name="results.test")
+    async with gateway(servers, max_clients_per_token=1) as served:
+        for header in ({}, {"Authorization": f"Bearer {TOKEN}0"}, {"Authorization": TOKEN}):
+            for path in (f"/v1/stream/{topic}", "/metrics"):
+                async with served.session.get(served.url + path, headers=header) as response:
+                    assert response.status == 401
+        async with served.session.get(f"{served.url}/healthz") as response:
+            assert response.status == 200
+        for name, query, status, told in (
+            ("events.news", {}, 404, "topic: 'events.news' cannot be followed"),
+            ("results.none", {}, 400, "'results.none' does not exist"),
+            (topic, {"labels": "x"}, 400, "labels: is no parameter; there are answers, key, label"),
+            (topic, {"verdict": "soon"}, 400, "verdicts: 'soon' is unknown"),
+            (topic, {"min_confidence": "high"}, 400, "min_confidence: 'high' is no number"),
+            (topic, {"start": "noon"}, 400, "start: 'noon' is none"),
+            (topic, {"start": "other:0=1"}, 400, "the token is of other"),
+            (topic, {"start": f"{topic}:0=9"}, 400, "beyond its end"),
+        ):
+            async with served.stream(name, **query) as response:
+                assert (response.status, told in await response.text()) == (status, True), query
+        async with served.stream(topic), served.stream(topic) as second:
+            assert second.status == 429
+            assert second.headers["Retry-After"] == "1"
+            assert "max_clients_per_token: 1" in await second.text()
+        async with asyncio.timeout(10):  # a client that left makes room
+            while True:
+                async with served.stream(topic) as response:
+                    if response.status == 200:
+                        break
+                await asyncio.sleep(0.05)
+
+
+async def test_the_command_serves_and_stops(
+    broker: RunningBroker, topic_factory: TopicFactory
+) -> None:
+    """A process of its own; SIGTERM ends it in order although a stream is open."""
+    servers, topic = broker.bootstrap_servers, await topic_factory(name="results.test")
+    await publish(servers, topic, result(1))
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "streams.cli", "gateway", "--port", "0"),
+        *("--bootstrap-servers", servers),
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "NO_COLOR": "1", TOKENS_VARIABLE: TOKEN},
+    )
+    try:
+        assert process.stderr
+        line = (await asyncio.wait_for(process.stderr.readline(), 60)).decode()
+        found = re.search(r"http://127\.0\.0\.1:\d+", line)
+        assert found, line
+        async with aiohttp.ClientSession() as session:
+            served = Served(found[0], session)
+            async with served.stream(topic, start="beginning") as response:
+                assert (await take(response, 1))[0] == [1]
+                process.terminate()
+                assert await asyncio.wait_for(process.wait(), 30) == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
