@@ -50,12 +50,13 @@ def read_tokens(settings: GatewaySettings, environment: Mapping[str, str] | None
         ConfigurationError: A token is too short, or there is none and the address is not this
             machine's own.
     """
-    where, text = TOKENS_VARIABLE, (environment or os.environ).get(TOKENS_VARIABLE, "")
+    given = os.environ if environment is None else environment
+    where, text = TOKENS_VARIABLE, given.get(TOKENS_VARIABLE, "")
     tokens = [token.strip() for token in text.split(",") if token.strip()]
     if settings.tokens_file is not None:
         where = f"gateway.tokens_file: {settings.tokens_file}"
         lines = read_secret_file("gateway.tokens_file", settings.tokens_file).splitlines()
-        tokens = [line.strip() for line in lines if line.strip() and line[0] != "#"]
+        tokens = [line.strip() for line in lines if line.strip() and line.strip()[0] != "#"]
         if not tokens:
             raise ConfigurationError(f"{where} holds no token; write one a line")
     for number, token in enumerate(tokens, 1):
