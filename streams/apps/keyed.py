@@ -1,0 +1,45 @@
+"""What an app is: pure functions from results to keyed state and what is derived from it.
+
+The runtime reads results, spreads each over the keys that it concerns, and lets one member of the
+group take the steps of a key one after the other. It may read a result again; a step that was
+taken before must say so by returning ``None``.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from schemas.records import Outbound
+from schemas.results import Classification
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What becomes of a key by one part.
+
+    Attributes:
+        state: What is kept of the key from now on.
+        derived: What is to be published, before the state counts as reached.
+    """
+
+    state: bytes
+    derived: tuple[Outbound, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class KeyedApp:
+    """An app of keyed state over topics of results.
+
+    Attributes:
+        name: Names the consumer group, the inner topic and the table, so it must stay.
+        inputs: Topics of results.
+        output: Topic of what is derived.
+        spread: From a result to parts, each with the key that it concerns.
+        step: From a key, its state (``None`` at first) and a part to what becomes of it; ``None``
+            where the part changes nothing. It must be a function of these alone.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    output: str
+    spread: Callable[[Classification], Iterable[tuple[str, bytes]]]
+    step: Callable[[str, bytes | None, bytes], Step | None]
