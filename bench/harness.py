@@ -237,6 +237,7 @@ async def harness(
     *,
     append_time: bool = False,
     committed: bool = False,
+    partitions: int = PARTITIONS,
 ) -> AsyncIterator[Harness]:
     """Make the topics, start load and reader, and stop them on leaving.
 
@@ -245,8 +246,10 @@ async def harness(
         log: Headlines to send.
         append_time: Results get the time at which the broker appends them.
         committed: The reader is one of committed records only.
+        partitions: Of topics that are not there yet.
     """
-    await _make_topics(bootstrap_servers, {APPEND_TIME: "LogAppendTime"} if append_time else {})
+    configs = {APPEND_TIME: "LogAppendTime"} if append_time else {}
+    await _make_topics(bootstrap_servers, configs, partitions)
     at = f"--bootstrap-servers={bootstrap_servers}"
     outputs = [f"--topic={topic}" for topic in (HEADRACE_OUTPUT, NAIVE_OUTPUT)]
     async with contextlib.AsyncExitStack() as stack:
@@ -282,14 +285,14 @@ async def _peer(script: str, *arguments: str) -> AsyncIterator[Peer]:
             await process.wait()
 
 
-async def _make_topics(bootstrap_servers: str, of_results: dict[str, str]) -> None:
+async def _make_topics(bootstrap_servers: str, of_results: dict[str, str], partitions: int) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
     await admin.start()
     try:
         existing = await admin.list_topics()
         wanted = [
             NewTopic(
-                name=name, num_partitions=PARTITIONS, replication_factor=1, topic_configs=configs
+                name=name, num_partitions=partitions, replication_factor=1, topic_configs=configs
             )
             for name, configs in (
                 (INPUT, {}),

@@ -41,9 +41,6 @@ _NOT_SETTINGS = frozenset(
     {"HEADRACE_REQUIRE_REAL_KAFKA", CONFIG_VARIABLE, TOKENS_VARIABLE, *VARIABLES.values()}
 )
 
-TRANSACTION_SHARE = 0.1
-"""Of a topic's budget: what results wait for their transaction's turn at most, unless told."""
-
 PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Milliseconds = Annotated[float, msgspec.Meta(gt=0, le=3_600_000)]
@@ -187,8 +184,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Whether an answer may come again after a fault, or each is seen exactly once by those who
     read committed records only."""
     transaction_ms: Milliseconds | None = None
-    """Under ``exactly_once``, least time from one transaction of a partition to its next; unset for
-    a tenth of the topic's budget. Longer ones cost less and keep results waiting."""
+    """Under ``exactly_once``, least time from one transaction of a partition to its next. Longer
+    ones cost less and keep results waiting. Unset for 3 ms for each partition that a worker owns,
+    and 0.15 of the topic's budget at most."""
     preserve_ordering: bool = False
     """Whether answers to events of the same key leave in the order of the events; the model works
     on them as they suit it, and keys do not wait for each other."""
@@ -244,11 +242,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def bounds(self) -> Bounds:
         """Return how much may be in flight."""
         return Bounds(self.max_in_flight_events, self.max_in_flight_mib * 1024 * 1024)
-
-    def transaction_interval_ms(self, budget_ms: float) -> float:
-        """Return the least time between transactions of a topic with this budget."""
-        share = TRANSACTION_SHARE * budget_ms
-        return share if self.transaction_ms is None else self.transaction_ms
 
     def connection(self, client_id: str | None = None) -> Connection:
         """Return how to reach the broker, by default as a worker."""

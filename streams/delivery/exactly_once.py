@@ -18,7 +18,7 @@ what a worker commits continues exactly what was committed before.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
@@ -36,7 +36,7 @@ from streams.publisher import Parcel
 
 COMMIT_GUESS_S = 0.01
 """What a transaction is taken to need until some have been seen."""
-AT_A_TIME = 2
+AT_A_TIME = 3
 """Transactions under way together. More would end no sooner, since each keeps client and broker at
 work for a millisecond or two, but more of them would be needed for the same results."""
 RELEASE_S = 3.0
@@ -57,7 +57,8 @@ class ExactlyOnce:
         group: The consumer group, which is also the first part of every transactional id.
         make_producer: Builds the producer of a transactional id, not started.
         offsets: Reads the group's offsets.
-        intervals_s: From one transaction of a partition to its next, by topic.
+        interval_s: Says how long after one transaction of a partition its next may begin, from the
+            topic and the number of partitions owned.
     """
 
     def __init__(
@@ -67,15 +68,14 @@ class ExactlyOnce:
         ledger: Ledger,
         make_producer: Callable[[str], AIOKafkaProducer],
         offsets: GroupOffsets,
-        intervals_s: Mapping[str, float],
+        interval_s: Callable[[str, int], float],
     ) -> None:
         self._group = group
         self._ledger = ledger
         self._make_producer = make_producer
         self._offsets = offsets
-        self._intervals_s = intervals_s
-        longest_s = max(intervals_s.values(), default=0.0)
-        self._times = Times(Tail(longest_s + 2 * COMMIT_GUESS_S), Tail(COMMIT_GUESS_S))
+        self._interval_s = interval_s
+        self._times = Times(Tail(3 * COMMIT_GUESS_S), Tail(COMMIT_GUESS_S))
         self._turns = asyncio.Semaphore(AT_A_TIME)
         self._refusal = Refusal("Write")
         self._open: dict[object, Transactions] = {}
@@ -129,7 +129,8 @@ class ExactlyOnce:
             if (tracker := self._ledger.tracker(partition)) is not None:
                 transactions = taken[partition].transactions
                 self._open[tracker] = transactions
-                transactions.start(tracker, self._ended)
+                interval_s = self._interval_s(partition.topic, len(partitions))
+                transactions.start(tracker, self._ended, interval_s=interval_s)
 
     def start_of(self, partition: TopicPartition) -> int | None:
         """Return what was committed when the partition was taken over."""
@@ -185,7 +186,6 @@ class ExactlyOnce:
             group=self._group,
             make_producer=lambda: self._make_producer(identity),
             read_committed=read,
-            interval_s=self._intervals_s[partition.topic],
             turns=self._turns,
             times=self._times,
             refusal=self._refusal,

@@ -1,5 +1,6 @@
 """The worker's Kafka clients, and the way of delivery that its settings ask for."""
 
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
 
@@ -21,6 +22,11 @@ from streams.settings import Settings
 
 BATCH_BYTES = 128 * 1024
 HEARTBEAT_MS = 100
+SPACING_S = 0.003
+"""From one transaction of a worker to its next, over all of its partitions, unless told: each costs
+client and broker a millisecond or two of work."""
+MOST_OF_BUDGET = 0.15
+"""What results wait for their partition's next transaction at most, likewise."""
 HEADROOM_BYTES = 1024 * 1024
 """What a dead letter may need beyond the record that it is about: headers, the batch's fields."""
 
@@ -46,10 +52,7 @@ async def open_delivery(
             ledger=ledger,
             make_producer=partial(make_producer, settings),
             offsets=offsets,
-            intervals_s={
-                route.topic: settings.transaction_interval_ms(route.budget_ms) / 1e3
-                for route in routes
-            },
+            interval_s=spacing(settings, routes),
         )
         stack.push_async_callback(exactly.close)
         return exactly
@@ -60,6 +63,18 @@ async def open_delivery(
     delivery.start()
     stack.push_async_callback(delivery.close)
     return delivery
+
+
+def spacing(settings: Settings, routes: list[Route]) -> Callable[[str, int], float]:
+    """Return how far apart transactions of a partition are, by topic and partitions owned."""
+    budgets_s = {route.topic: route.budget_ms / 1e3 for route in routes}
+
+    def interval_s(topic: str, partitions: int) -> float:
+        if settings.transaction_ms is not None:
+            return settings.transaction_ms / 1e3
+        return min(SPACING_S * partitions, MOST_OF_BUDGET * budgets_s[topic])
+
+    return interval_s
 
 
 def outlet_to(delivery: Delivery, settings: Settings) -> Outlet:

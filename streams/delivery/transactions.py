@@ -62,7 +62,6 @@ class Transactions:
         group: In whose name offsets are committed.
         make_producer: Builds the partition's producer, not started.
         read_committed: Reads what the group has committed for the partition.
-        interval_s: From the start of one transaction to the start of the next, at least.
         turns: Shared by the partitions: how many may be in a transaction at the same time.
         times: Shared by the partitions; observed here.
         refusal: Shared by the partitions: what the broker does not allow.
@@ -75,7 +74,6 @@ class Transactions:
         group: str,
         make_producer: Callable[[], AIOKafkaProducer],
         read_committed: Callable[[], Awaitable[Committed]],
-        interval_s: float,
         turns: asyncio.Semaphore,
         times: Times,
         refusal: Refusal | None = None,
@@ -85,7 +83,7 @@ class Transactions:
         self.committed = Committed()
         """What the group's offset is, as far as this worker knows."""
         self._read_committed = read_committed
-        self._interval_s = interval_s
+        self._interval_s = 0.0
         self._turns = turns
         self._times = times
         self._refusal = refusal or Refusal("Write")
@@ -97,9 +95,22 @@ class Transactions:
         self._task: asyncio.Task[None] | None = None
         self._begun_at = float("-inf")
 
-    def start(self, tracker: OffsetTracker, on_end: Callable[["asyncio.Task[None]"], None]) -> None:
-        """Begin sending for the events that ``tracker`` follows."""
+    def start(
+        self,
+        tracker: OffsetTracker,
+        on_end: Callable[["asyncio.Task[None]"], None],
+        *,
+        interval_s: float,
+    ) -> None:
+        """Begin sending.
+
+        Args:
+            tracker: Follows the events.
+            on_end: Called with the task once it has ended, whatever the reason.
+            interval_s: From the start of one transaction to the start of the next, at least.
+        """
         self._tracker = tracker
+        self._interval_s = interval_s
         self._task = asyncio.create_task(self._run(), name=f"transactions-{self.partition}")
         self._task.add_done_callback(on_end)
 

@@ -54,7 +54,7 @@ class Owner:
             ledger=self._ledger,
             make_producer=cluster.producer,  # type: ignore[arg-type]
             offsets=Offsets(cluster),
-            intervals_s={"events.news": 0.0},
+            interval_s=lambda _topic, _partitions: 0.0,
         )
 
     async def take_over(self) -> bool:

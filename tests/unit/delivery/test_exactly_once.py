@@ -48,7 +48,7 @@ def delivery_on(cluster: FakeCluster, ledger: Ledger) -> tuple[ExactlyOnce, Offs
         ledger=ledger,
         make_producer=cluster.producer,  # type: ignore[arg-type]
         offsets=offsets,  # type: ignore[arg-type]
-        intervals_s={"events.news": 0.0},
+        interval_s=lambda _topic, _partitions: 0.0,
     )
     return delivery, offsets
 

@@ -112,7 +112,6 @@ async def rigged(cluster: FakeCluster | None = None) -> AsyncIterator[Rig]:
         group="g",
         make_producer=lambda: cluster.producer("g/events.news/0"),  # type: ignore[arg-type,return-value]
         read_committed=read,
-        interval_s=0.0,
         turns=asyncio.Semaphore(2),
         times=Times(Tail(0.0), Tail(0.0)),
     )
@@ -121,7 +120,7 @@ async def rigged(cluster: FakeCluster | None = None) -> AsyncIterator[Rig]:
     transactions.committed = await read()
     tracker = ledger.tracker(ONE)
     assert tracker is not None
-    transactions.start(tracker, rig.ended.append)
+    transactions.start(tracker, rig.ended.append, interval_s=0.0)
     try:
         yield rig
     finally:
