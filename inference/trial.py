@@ -12,6 +12,7 @@ import os
 import re
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -84,7 +85,7 @@ class Trials:
     """A child with the model, started when it is needed and again after each death.
 
     All but :meth:`close` belong to one thread: the kernel ends the child with the thread that
-    started it.
+    started it. It alone closes the pipes too, which it may be waiting on.
 
     Args:
         load: Loads the model.
@@ -95,6 +96,8 @@ class Trials:
         self._load = load
         self._timeout_s = timeout_s
         self._child: _Child | None = None
+        self._closed = False
+        self._busy = threading.Lock()
 
     def attempt(self, encode: Encode, *, deaths: int) -> Prediction | Exception:
         """Run one event at full effort; return the answer, or what is wrong with the event.
@@ -104,8 +107,24 @@ class Trials:
             deaths: Processes that have died over it before.
 
         Raises:
-            TrialError: The child could not load the model.
+            TrialError: The child could not load the model, or was ended by :meth:`close`.
         """
+        with self._busy:
+            outcome = self._try(encode, deaths)
+            if self._closed:
+                raise TrialError("the process that tries suspect events was ended")
+            return outcome
+
+    def close(self) -> None:
+        """End the child, whatever it is doing; nothing is tried afterwards."""
+        self._closed = True
+        if (child := self._child) is not None:
+            child.process.kill()
+        # An attempt that is under way hears of it at once.
+        with self._busy:
+            self._put_away()
+
+    def _try(self, encode: Encode, deaths: int) -> Prediction | Exception:
         child = self._child or self._start()
         with contextlib.suppress(OSError):  # it died between two events; hearing of it is next
             child.pipe.send(encode)
@@ -113,12 +132,11 @@ class Trials:
         if isinstance(answer, Prediction | Exception):
             return answer
         if answer is _SILENT:
-            self.close()
+            self._put_away()
             return CrashedError(f"gave no answer within {self._timeout_s:g} s", deaths=deaths + 1)
         return CrashedError(*self._buried(child), deaths=deaths + 1)
 
-    def close(self) -> None:
-        """End the child, whatever it is doing."""
+    def _put_away(self) -> None:
         child, self._child = self._child, None
         if child is not None:
             child.process.kill()
@@ -140,11 +158,13 @@ class Trials:
         theirs.close()
         dumps.close()
         child = self._child = _Child(process, ours, faults)
+        if self._closed:  # while it was started
+            process.kill()
         ready = _hear(child, LOAD_S)
         if ready == _READY:
             return child
         why = ready if ready is not _DEAD else self._buried(child)[0]
-        self.close()
+        self._put_away()
         raise TrialError(f"the process that is to try suspect events could not start: {why}")
 
     def _buried(self, child: _Child) -> tuple[str, tuple[str, ...]]:
@@ -152,7 +172,7 @@ class Trials:
         child.process.join(END_S)
         how = _named(child.process.exitcode)
         dump = _read(child.faults)
-        self.close()
+        self._put_away()
         frames = tuple(_place(one["path"], one["name"]) for one in _FRAME.finditer(dump))
         return how, frames[::-1]
 

@@ -1,7 +1,9 @@
 """Single events are tried in a process that may die of them, and often does."""
 
 import os
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -80,3 +82,15 @@ def test_a_child_that_cannot_load_blames_no_event(load: type[Engine], why: str) 
     opened = Trials(load, timeout_s=2.0)
     with pytest.raises(TrialError, match=why):
         opened.attempt(Text("fine"), deaths=1)
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.02, 0.2, 1.0])
+def test_closing_ends_an_attempt_at_once(after_s: float) -> None:
+    """Whether the child is being started, loads, or works; the event is not to blame."""
+    trials = Trials(CrashingEngine, timeout_s=600.0)
+    with ThreadPoolExecutor(1) as thread:
+        attempt = thread.submit(trials.attempt, Text("an endless one"), deaths=1)
+        time.sleep(after_s)
+        trials.close()
+        with pytest.raises(TrialError):
+            attempt.result(timeout=20)
