@@ -6,7 +6,7 @@ import orjson
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 
-from schemas.errors import ConfigurationError
+from streams.listening import listen
 
 
 class Health:
@@ -82,15 +82,7 @@ async def serve(
         ConfigurationError: The address cannot be listened on.
     """
     runner = web.AppRunner(application(health, registry), access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, host, port).start()
-    except OSError as error:
-        await runner.cleanup()
-        raise ConfigurationError(
-            f"metrics_port {port}: cannot listen on {host}: {error.strerror}; choose another port"
-        ) from error
-    return runner, runner.addresses[0][1]
+    return runner, await listen(runner, host, port, setting="metrics_port")
 
 
 def _answer(*, ok: bool, **details: object) -> web.Response:

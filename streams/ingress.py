@@ -21,6 +21,7 @@ from schemas.events import Modality
 from schemas.kafka import Inbound, Record, decode_event
 from schemas.limits import Limits
 from schemas.results import DeadLetter, Source
+from streams.consumed import to_record
 from streams.crash_log import CrashLog
 from streams.frames import Frames, Seen
 from streams.offsets import OffsetTracker
@@ -276,19 +277,6 @@ class Ingress:
             on_overload=self._on_overload if policy is None else OverloadPolicy(policy),
             subject=self._sources.subject_of(inbound),
         )
-
-
-def to_record(consumed: ConsumerRecord) -> Record:
-    """Take from aiokafka's record what the contracts need."""
-    return Record(
-        topic=consumed.topic,
-        partition=consumed.partition,
-        offset=consumed.offset,
-        timestamp_ms=consumed.timestamp,
-        key=consumed.key,
-        value=consumed.value,
-        headers=consumed.headers,
-    )
 
 
 def _content_type(record: Record) -> str | None:

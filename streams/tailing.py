@@ -13,7 +13,7 @@ from aiokafka import ConsumerRecord
 
 from schemas.errors import ConfigurationError, ContractError
 from schemas.kafka import decode_dead_letter, decode_result
-from streams.ingress import to_record
+from streams.consumed import to_record
 from streams.topics import TopicKind
 
 _CONDITION = re.compile(r"(?P<field>[\w.]+)\s*(?P<sign>!=|>=|<=|=|>|<)\s*(?P<value>.*)", re.DOTALL)

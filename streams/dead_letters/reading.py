@@ -10,9 +10,9 @@ from schemas.errors import BrokerError, ConfigurationError
 from schemas.kafka import Record
 from streams.clients import open_consumer
 from streams.connection import Connection
+from streams.consumed import to_record
 from streams.dead_letters.letters import Found
 from streams.dead_letters.marks import Marks, marks_topic
-from streams.ingress import to_record
 from streams.topics import TopicKind, dead_letter_topic, kind_of, partition_counts
 
 POLL_MS = 500

@@ -10,8 +10,8 @@ from schemas.errors import BrokerError
 from schemas.events import Modality
 from schemas.kafka import decode_dead_letter, decode_result
 from schemas.results import Classification, Source, Verdict
+from streams.consumed import to_record
 from streams.demo.answers import Ends
-from streams.ingress import to_record
 from streams.topics import dead_letter_topic, event_topic, result_topic
 
 POLL_MS = 500

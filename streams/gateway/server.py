@@ -21,6 +21,7 @@ from streams.gateway.settings import GatewaySettings
 from streams.gateway.tokens import Tokens
 from streams.health import Health
 from streams.health import application as health_application
+from streams.listening import listen
 from streams.subscription import Reading, Start, Subscription
 from streams.subscription.positions import from_token
 from streams.subscription.starting import READ_BACK
@@ -263,12 +264,4 @@ async def serve(gateway: Gateway, host: str, port: int) -> tuple[web.AppRunner, 
     runner = web.AppRunner(
         gateway.application(), access_log=None, handler_cancellation=True, shutdown_timeout=5.0
     )
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, host, port).start()
-    except OSError as error:
-        await runner.cleanup()
-        raise ConfigurationError(
-            f"gateway.port {port}: cannot listen on {host}: {error.strerror}; choose another"
-        ) from error
-    return runner, runner.addresses[0][1]
+    return runner, await listen(runner, host, port, setting="gateway.port")

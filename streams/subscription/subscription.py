@@ -28,6 +28,7 @@ from schemas.records import Record
 from streams.access import explained
 from streams.clients import open_consumer
 from streams.connection import Connection
+from streams.consumed import to_record
 from streams.subscription.positions import Positions, Start, to_token
 from streams.subscription.seen import Seen
 from streams.subscription.starting import begin
@@ -279,15 +280,7 @@ class Subscription(Generic[T]):
         _assign(consumer, self._positions)
 
     def _take(self, consumed: ConsumerRecord) -> Received[T] | None:
-        record = Record(
-            topic=consumed.topic,
-            partition=consumed.partition,
-            offset=consumed.offset,
-            timestamp_ms=consumed.timestamp,
-            key=consumed.key,
-            value=consumed.value,
-            headers=consumed.headers,
-        )
+        record = to_record(consumed)
         partition = TopicPartition(record.topic, record.partition)
         is_known = record.offset < self._first.get(partition, 0)
         try:

@@ -8,8 +8,8 @@ from aiokafka import ConsumerRecord, TopicPartition
 from schemas.kafka import decode_dead_letter, decode_result
 from streams.clients import open_consumer
 from streams.connection import Connection
+from streams.consumed import to_record
 from streams.demo.audit import records_until_end
-from streams.ingress import to_record
 from tests.faults.inputs import EXPECT
 
 

@@ -18,8 +18,8 @@ from schemas.letters import VALUE_OMITTED
 from schemas.results import DeadLetter, Source
 from streams.broker import RunningBroker
 from streams.connection import Connection
+from streams.consumed import to_record
 from streams.dead_letters.marks import marks_topic
-from streams.ingress import to_record
 from streams.topics import dead_letter_topic, ensure_topics
 from tests.conftest import TopicFactory
 from tests.fakes.results import MOMENT
