@@ -200,28 +200,13 @@ class Worker:
         states: CostStates,
         quarantine: Quarantine | None,
     ) -> None:
-        settings = self._settings
-        loop = ConsumeLoop(
-            make_consumer=partial(make_consumer, self._settings),
-            lanes=lanes,
-            ledger=ledger,
-            delivery=delivery,
-            max_poll_records=settings.max_poll_records,
-            drain_s=settings.drain_ms / 1e3,
-            commit_interval_s=settings.commit_interval_ms / 1e3,
-            idle_pause_s=settings.idle_pause_ms / 1e3,
-            expect=quarantine.look if quarantine else lambda: None,
-            # A batch that began before the drain did, and has not ended, hangs.
-            unfinished=partial(quarantine.accuse, settings.drain_ms / 1e3)
-            if quarantine
-            else lambda: None,
-        )
+        loop = self._loop(lanes, ledger, delivery, quarantine)
         gates = Gates((lane.gate for lane in lanes.values()), self.health)
         watchdog = Watchdog(
             loop=loop,
             ledger=ledger,
             clock=self._clock,
-            stall_s=settings.stall_ms / 1e3,
+            stall_s=self._settings.stall_ms / 1e3,
             report=self._report,
             apart=partial(_apart, gates, quarantine),
         )
@@ -254,6 +239,30 @@ class Worker:
             for task in (consuming, stopped, *side):
                 task.cancel()
             await asyncio.gather(consuming, stopped, *side, return_exceptions=True)
+
+    def _loop(
+        self,
+        lanes: dict[str, Lane],
+        ledger: Ledger,
+        delivery: Delivery,
+        quarantine: Quarantine | None,
+    ) -> ConsumeLoop:
+        settings = self._settings
+        return ConsumeLoop(
+            make_consumer=partial(make_consumer, settings),
+            lanes=lanes,
+            ledger=ledger,
+            delivery=delivery,
+            max_poll_records=settings.max_poll_records,
+            drain_s=settings.drain_ms / 1e3,
+            commit_interval_s=settings.commit_interval_ms / 1e3,
+            idle_pause_s=settings.idle_pause_ms / 1e3,
+            expect=quarantine.look if quarantine else lambda: None,
+            # A batch that began before the drain did, and has not ended, hangs.
+            unfinished=partial(quarantine.accuse, settings.drain_ms / 1e3)
+            if quarantine
+            else lambda: None,
+        )
 
     async def _wait_for_stop(self) -> None:
         await self._stopping.wait()
