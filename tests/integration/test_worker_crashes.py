@@ -188,7 +188,11 @@ async def test_a_worker_that_is_killed_from_outside_costs_no_event(site: Site) -
 
 
 async def test_a_model_that_fails_on_everything_is_stopped(site: Site, tmp_path: Path) -> None:
-    """Most events stay where they are, for a model that works; nothing is lost or repeated."""
+    """Most events stay where they are, for a model that works, and nothing is lost.
+
+    Letters that had overtaken an event that is kept lie beyond what could be committed, so a model
+    that works may answer their events after all.
+    """
     model = crashing_engine.write_model(tmp_path / "model", sick=True)
     count = 2_000
     await site.send(*(f"Dock {number} sees a ferry" for number in range(count)))
@@ -212,5 +216,5 @@ async def test_a_model_that_fails_on_everything_is_stopped(site: Site, tmp_path:
     async with running_worker(site.servers, site.log, *site.flags) as worker:
         answers = await site.until_ended(count, worker)
         assert set(answers.values()) == {1}
-        assert len(answers) == count - buried
+        assert count - buried <= len(answers) <= count
         assert await worker.stop() == 0
