@@ -142,7 +142,7 @@ class ConsumeLoop:
         for partition, end in ends.items():
             position = positions.get(partition)
             if position is None:
-                position = await consumer.committed(partition)
+                position = self._delivery.start_of(partition)
             if position is None:
                 position = (await consumer.beginning_offsets([partition]))[partition]
             lags[partition] = max(0, end - position)

@@ -153,18 +153,24 @@ class Transactions:
             await asyncio.sleep(rest_s)
         self._begun_at = asyncio.get_running_loop().time()
 
-    def _take(self) -> list[_Waiting]:
-        """Take what can go into the next transaction, all of it unless the metadata is full."""
-        if not self._waiting:
-            return []
-        position, beyond = self._tracker.after(_offsets(self._waiting))
-        if not beyond or beyond[-1] < position + SPAN:
-            ready, self._waiting = self._waiting, []
-            return ready
-        fits = [(one.parcel.offset or 0) < position + SPAN for one in self._waiting]
-        ready = [one for one, does in zip(self._waiting, fits, strict=True) if does]
-        self._waiting = [one for one, does in zip(self._waiting, fits, strict=True) if not does]
-        return ready
+    def _take(self) -> tuple[list[_Waiting], Committed]:
+        """Take what can go into the next transaction, all of it unless the metadata is full.
+
+        Returns:
+            What goes, and what will be committed with it.
+        """
+        ready, self._waiting = self._waiting, []
+        offsets = _offsets(ready)
+        if not offsets:
+            return ready, self.committed  # second answers alone, or nothing
+        position, beyond = self._tracker.after(offsets)
+        end = position + SPAN
+        if beyond and beyond[-1] >= end:
+            # They lie beyond the position, which is therefore the same without them.
+            self._waiting = [one for one in ready if (one.parcel.offset or 0) >= end]
+            ready = [one for one in ready if (one.parcel.offset or 0) < end]
+            beyond = [offset for offset in beyond if offset < end]
+        return ready, Committed(position, encode_finished(position, beyond))
 
     async def _deliver(self) -> bool:
         """Commit what is ready in one transaction, however often it takes, and acknowledge it.
@@ -185,10 +191,9 @@ class Transactions:
             async with self._turns:
                 if not ready:
                     self._ready.clear()
-                    ready = self._take()
+                    ready, target = self._take()
                     if not ready:
                         return False
-                    target = self._target(ready)
                 started = asyncio.get_running_loop().time()
                 try:
                     await self.producer.transact(
@@ -214,13 +219,6 @@ class Transactions:
         self.committed = target
         self._acknowledge(ready, started)
         return True
-
-    def _target(self, ready: list[_Waiting]) -> Committed:
-        offsets = _offsets(ready)
-        if not offsets:
-            return self.committed  # second answers alone
-        position, beyond = self._tracker.after(offsets)
-        return Committed(position, encode_finished(position, beyond))
 
     async def _reopen(self, target: Committed, patience: Patience) -> bool:
         """Start over with a new producer after a failure; say whether it had committed after all.

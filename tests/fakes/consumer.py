@@ -89,7 +89,6 @@ class FakeConsumer:
         self.start_error: KafkaError | None = None
         self.poll_errors: list[KafkaError] = []
         self.commit_errors: list[KafkaError] = []
-        self.committed_errors: list[KafkaError] = []
         self.in_next_poll: Callable[[], Awaitable[None]] | None = None
         self.hands_out_stale = False
         self.commit_hangs = False
@@ -180,13 +179,6 @@ class FakeConsumer:
     async def seek_to_beginning(self, partition: TopicPartition) -> None:
         """Go on from the first record."""
         self.seek(partition, 0)
-
-    async def committed(self, partition: TopicPartition) -> int | None:
-        """Return the group's offset."""
-        await asyncio.sleep(0)
-        if self.committed_errors:
-            raise self.committed_errors.pop(0)
-        return self._log.committed.get(partition)
 
     async def commit(self, offsets: dict[TopicPartition, int]) -> None:
         """Keep offsets for the group."""
