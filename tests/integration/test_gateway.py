@@ -10,11 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
-import msgspec
 import orjson
 import pytest
 
-from schemas import Classification, Source, encode_result
 from streams import metrics
 from streams.broker import RunningBroker
 from streams.connection import Connection
@@ -22,27 +20,11 @@ from streams.gateway.server import Gateway, serve
 from streams.gateway.settings import TOKENS_VARIABLE, GatewaySettings
 from streams.gateway.tokens import Tokens
 from tests.conftest import TopicFactory
-from tests.fakes.results import result as made
-from tests.integration.worker import producing
+from tests.integration.published import publish, result
 
 pytestmark = pytest.mark.broker
 
 TOKEN = "0123456789abcdef"  # noqa: S105 - of these tests
-
-
-def result(offset: int, **fields: Any) -> Classification:
-    """Return the result of the event at an offset."""
-    source = Source(topic="events.news", partition=0, offset=offset)
-    return msgspec.structs.replace(made(), source=source, **fields)
-
-
-async def publish(servers: str, topic: str, *results: Classification) -> None:
-    """Send results, spread over the partitions by their offsets."""
-    async with producing(servers) as producer:
-        for one in results:
-            sent = encode_result(one, key=str(one.source.offset).encode())
-            await producer.send(topic, sent.value, key=sent.key, headers=sent.headers)
-        await producer.flush()
 
 
 @dataclass

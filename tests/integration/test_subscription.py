@@ -3,9 +3,7 @@
 import asyncio
 from contextlib import aclosing
 from datetime import UTC, datetime
-from typing import Any
 
-import msgspec
 import pytest
 from aiokafka.admin import NewPartitions
 
@@ -25,25 +23,10 @@ from streams.connection import Connection
 from streams.subscription import Subscription, subscribe, subscribe_dead_letters
 from tests.conftest import TopicFactory
 from tests.fakes.results import MOMENT
-from tests.fakes.results import result as made
+from tests.integration.published import publish, result
 from tests.integration.worker import producing
 
 pytestmark = pytest.mark.broker
-
-
-def result(offset: int, **fields: Any) -> Classification:
-    """Return the result of the event at an offset."""
-    source = Source(topic="events.news", partition=0, offset=offset)
-    return msgspec.structs.replace(made(), source=source, **fields)
-
-
-async def publish(servers: str, topic: str, *results: Classification) -> None:
-    """Send results, spread over the partitions by their offsets."""
-    async with producing(servers) as producer:
-        for one in results:
-            sent = encode_result(one, key=str(one.source.offset).encode())
-            await producer.send(topic, sent.value, key=sent.key, headers=sent.headers)
-        await producer.flush()
 
 
 async def take(results: Subscription[Classification], count: int) -> list[int]:
