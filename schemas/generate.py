@@ -87,6 +87,8 @@ def _schema(name: str, kind: type, note: str) -> dict[str, Any]:
     described = {each.__name__: each for each in _structs(kind)}
     for title, component in components.items():
         component.pop("title", None)
+        if "description" in component:  # indented or not, as the library's release has it
+            component["description"] = _plain(component["description"])
         if title in described:
             _describe(component, described[title])
     top = components.pop(kind.__name__)
