@@ -12,6 +12,7 @@ from inference.cost import LearnedCost
 from inference.dispatch import Dispatch, Flight
 from inference.engine import Engine
 from inference.explaining import ScheduleObserver
+from inference.failure import Failure
 from inference.runner import Job, ModelRunner
 from inference.shares import Share
 from inference.turns import Turns
@@ -85,7 +86,8 @@ class SharedDevice:
         self._hang_timer: asyncio.TimerHandle | None = None
         self._stepping: asyncio.Handle | None = None
         self._started = self._closed = False
-        self.failure: asyncio.Future[None] = self._loop.create_future()
+        self._failure = Failure()
+        self.failure = self._failure.future
         """Fails when the device can run no more; cancelled by :meth:`close`."""
 
     @property
@@ -158,8 +160,7 @@ class SharedDevice:
             patience_s = self._timeout_s if self.healthy else 0.0
             await asyncio.to_thread(self._runner.join, patience_s)
             await asyncio.sleep(0)  # lets the last results through
-        if not self.failure.cancel() and not self.failure.cancelled():
-            self.failure.exception()  # seen: an unread exception would be logged as lost
+        self._failure.close()
 
     def _step(self) -> None:
         self._cancel_wake()
@@ -260,5 +261,4 @@ class SharedDevice:
 
     def _fail(self, error: Exception) -> None:
         self._stop_timers()
-        if not self.failure.done():
-            self.failure.set_exception(error)
+        self._failure.fail(error)

@@ -12,6 +12,7 @@ import structlog
 from aiokafka import AIOKafkaProducer, ConsumerRecord
 from aiokafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
 
+from inference.failure import Failure
 from schemas.errors import BrokerError
 from schemas.kafka import Outbound
 from streams import metrics
@@ -72,13 +73,14 @@ class Publisher:
         self._underway = Underway()
         self._longest = Longest()
         self._task: asyncio.Task[None] | None = None
-        self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._failure = Failure()
+        self.failure = self._failure.future
         """Fails with a :class:`BrokerError` when a record could not be sent."""
 
     def start(self) -> None:
         """Begin sending."""
         self._task = asyncio.create_task(self._send_all(), name="publisher")
-        self._task.add_done_callback(self._ended)
+        self._failure.watch(self._task)
 
     def expect(self, records: Sequence[ConsumerRecord], tracker: OffsetTracker) -> None:
         """Nothing depends on what is to come."""
@@ -117,10 +119,7 @@ class Publisher:
         if self._task:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        if self.failure.done():
-            self.failure.exception()  # seen: an unread exception would be logged as lost
-        else:
-            self.failure.cancel()
+        self._failure.close()
 
     async def _send_all(self) -> None:
         while True:
@@ -177,7 +176,7 @@ class Publisher:
             try:
                 parcel.acknowledged()
             except Exception as error:  # noqa: BLE001 - in a callback it would only be logged
-                self._fail(error)
+                self._failure.fail(error)
         else:
             self._failed(parcel, refused)
 
@@ -197,19 +196,11 @@ class Publisher:
             asyncio.get_running_loop().call_later(delay, self._put, again)
             return
         if why := explained(error, doing="Write", on=parcel.topic):
-            self._fail(AccessRefusedError(f"{why}; nothing after it is committed"))
+            self._failure.fail(AccessRefusedError(f"{why}; nothing after it is committed"))
             return
-        self._fail(
+        self._failure.fail(
             BrokerError(
                 f"topic {parcel.topic}: the broker did not take a record after "
                 f"{parcel.attempts} attempts: {error!r}; nothing after it is committed"
             )
         )
-
-    def _fail(self, error: BaseException) -> None:
-        if not self.failure.done():
-            self.failure.set_exception(error)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()):
-            self._fail(error)

@@ -22,6 +22,7 @@ import structlog
 
 from inference.clock import Clock
 from inference.engine import Encoded, Engine, Prediction
+from inference.failure import Failure
 from inference.suspects import Suspect, Suspects
 from inference.trial import CrashedError, TrialError, Trials
 from inference.work import Completion, Work
@@ -91,7 +92,8 @@ class Quarantine:
         self._working: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="headrace-trials")
         self._trials: tuple[str, Trials] | None = None
-        self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._failure = Failure()
+        self.failure = self._failure.future
         """Fails when what became of a suspect could not be handed over."""
 
     def ward(self, model: str, engine: Engine, deliver: Deliver) -> "Ward":
@@ -132,7 +134,7 @@ class Quarantine:
         metrics.SUSPECTS_WAITING.set(len(self._cases))
         if self._working is None or self._working.done():
             self._working = asyncio.create_task(self._work(), name="quarantine")
-            self._working.add_done_callback(self._ended)
+            self._failure.watch(self._working)
 
     def passed(self, topic: str, partition: int, offset: int) -> None:
         """Forget suspects before the place that a partition is read from: they were answered."""
@@ -155,12 +157,7 @@ class Quarantine:
             self._end_child()
             await asyncio.gather(self._working, return_exceptions=True)
         self._thread.shutdown(wait=False, cancel_futures=True)
-        if not self.failure.cancel() and not self.failure.cancelled():
-            self.failure.exception()  # seen: an unread exception would be logged as lost
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) and not self.failure.done():
-            self.failure.set_exception(error)
+        self._failure.close()
 
     async def _work(self) -> None:
         try:

@@ -29,7 +29,7 @@ class AtLeastOnce(Publisher):
         self._starts: dict[TopicPartition, Committed] = {}
         self._committed: dict[TopicPartition, int] = {}
         self._committing = asyncio.Lock()
-        self._taking_over = TakingOver(self._fail)
+        self._taking_over = TakingOver(self._failure.fail)
 
     @property
     def refused(self) -> bool:

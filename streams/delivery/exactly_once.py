@@ -24,6 +24,7 @@ from typing import NamedTuple
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
+from inference.failure import Failure
 from schemas.errors import BrokerError
 from streams.access import Refusal
 from streams.delivery.committed import Committed, GroupOffsets
@@ -82,9 +83,10 @@ class ExactlyOnce:
         """By the tracker that follows the partition."""
         self._taken: dict[TopicPartition, _Taken] = {}
         """Taken over, not yet owned."""
-        self._taking_over = TakingOver(self._fail)
-        self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._failure = Failure()
+        self.failure = self._failure.future
         """Fails with a :class:`BrokerError` when a partition was lost or cannot be answered."""
+        self._taking_over = TakingOver(self._failure.fail)
 
     @property
     def lead_s(self) -> float:
@@ -130,7 +132,7 @@ class ExactlyOnce:
                 transactions = taken[partition].transactions
                 self._open[tracker] = transactions
                 interval_s = self._interval_s(partition.topic, len(partitions))
-                transactions.start(tracker, self._ended, interval_s=interval_s)
+                self._failure.watch(transactions.start(tracker, interval_s=interval_s))
 
     def start_of(self, partition: TopicPartition) -> int | None:
         """Return what was committed when the partition was taken over."""
@@ -148,10 +150,7 @@ class ExactlyOnce:
     async def close(self) -> None:
         """Stop sending; what is not committed stays so."""
         await self._let_go()
-        if self.failure.done():
-            self.failure.exception()  # seen: an unread exception would be logged as lost
-        else:
-            self.failure.cancel()
+        self._failure.close()
 
     async def _take_over(self, partitions: Collection[TopicPartition]) -> None:
         opening = {partition: self._transactions(partition) for partition in partitions}
@@ -196,14 +195,6 @@ class ExactlyOnce:
         leaving = [*self._open.values(), *(one.transactions for one in self._taken.values())]
         self._open, self._taken = {}, {}
         await asyncio.gather(*(one.close(RELEASE_S) for one in leaving))
-
-    def _ended(self, task: "asyncio.Task[None]") -> None:
-        if not task.cancelled() and (error := task.exception()):
-            self._fail(error)
-
-    def _fail(self, error: BaseException) -> None:
-        if not self.failure.done():
-            self.failure.set_exception(error)
 
 
 def _only(error: BaseException) -> BaseException:

@@ -95,24 +95,17 @@ class Transactions:
         self._task: asyncio.Task[None] | None = None
         self._begun_at = float("-inf")
 
-    def start(
-        self,
-        tracker: OffsetTracker,
-        on_end: Callable[["asyncio.Task[None]"], None],
-        *,
-        interval_s: float,
-    ) -> None:
-        """Begin sending.
+    def start(self, tracker: OffsetTracker, *, interval_s: float) -> "asyncio.Task[None]":
+        """Begin sending; return the task that does, which fails where sending cannot go on.
 
         Args:
             tracker: Follows the events.
-            on_end: Called with the task once it has ended, whatever the reason.
             interval_s: From the start of one transaction to the start of the next, at least.
         """
         self._tracker = tracker
         self._interval_s = interval_s
         self._task = asyncio.create_task(self._run(), name=f"transactions-{self.partition}")
-        self._task.add_done_callback(on_end)
+        return self._task
 
     def publish(self, parcel: Parcel) -> None:
         """Take one parcel into the next transaction."""

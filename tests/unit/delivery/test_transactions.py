@@ -120,7 +120,7 @@ async def rigged(cluster: FakeCluster | None = None) -> AsyncIterator[Rig]:
     transactions.committed = await read()
     tracker = ledger.tracker(ONE)
     assert tracker is not None
-    transactions.start(tracker, rig.ended.append, interval_s=0.0)
+    transactions.start(tracker, interval_s=0.0).add_done_callback(rig.ended.append)
     try:
         yield rig
     finally:
