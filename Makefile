@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 ARGS   ?=
 
-.PHONY: help install demo test faults fuzz lint bench clean
+.PHONY: help install demo test slow faults fuzz lint bench clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -17,6 +17,9 @@ demo: $(VENV)/.demo  ## stream events through a broker, the models and back (ARG
 
 test: $(VENV)/.dev  ## the test suite, on real Kafka where a JDK or Docker is at hand
 	$(BIN)/python -m pytest $(ARGS)
+
+slow: $(VENV)/.dev  ## the tests that take minutes each and are no part of `make test`
+	$(BIN)/python -m pytest -m slow $(ARGS)
 
 faults: $(VENV)/.dev  ## kill, cut, freeze and poison for minutes, then audit (ARGS="--faults 300 --seed 7")
 	$(BIN)/python -m tests.faults $(ARGS)

@@ -23,6 +23,7 @@ from inference.trial import Isolation
 from inference.work import OverloadPolicy
 from schemas.errors import ConfigurationError
 from schemas.events import Modality
+from streams.apps.settings import AppsSettings
 from streams.breaker import BreakerSettings
 from streams.connection import Connection
 from streams.credentials import VARIABLES, refuse_inline
@@ -226,6 +227,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Port of /metrics, /healthz and /readyz; unset leaves them off, 0 takes a free one."""
     gateway: GatewaySettings = GatewaySettings()
     """Of `headrace gateway`; workers have no use for it."""
+    apps: AppsSettings = msgspec.field(default_factory=AppsSettings)
+    """Of `headrace app`; workers have no use for it."""
     log_format: Annotated[str, msgspec.Meta(pattern="^(console|json)$")] = "console"
     """``console`` for people, ``json`` for collectors."""
     log_level: Annotated[str, msgspec.Meta(pattern="^(debug|info|warning|error)$")] = "info"

@@ -26,6 +26,19 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Wake:
+    """When a key is to be given a part although no result came.
+
+    Attributes:
+        at: Unix time in seconds; one that has passed means at once.
+        part: What the key is given then. It may come later than that, and more than once.
+    """
+
+    at: float
+    part: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class KeyedApp:
     """An app of keyed state over topics of results.
 
@@ -36,6 +49,10 @@ class KeyedApp:
         spread: From a result to parts, each with the key that it concerns.
         step: From a key, its state (``None`` at first) and a part to what becomes of it; ``None``
             where the part changes nothing. It must be a function of these alone.
+        wake: From a key and its state to when it wants a part of its own, ``None`` for never. It
+            is asked after every step, when the earlier answer no longer counts, and of all keys
+            after a restart or a rebalance. A step that has taken the part must say something
+            else, or the key is woken again.
     """
 
     name: str
@@ -43,3 +60,4 @@ class KeyedApp:
     output: str
     spread: Callable[[Classification], Iterable[tuple[str, bytes]]]
     step: Callable[[str, bytes | None, bytes], Step | None]
+    wake: Callable[[str, bytes], Wake | None] | None = None

@@ -1,0 +1,36 @@
+"""The apps that ship, by the name that ``headrace app NAME`` starts them by."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from streams.apps.alerts import defects, turns
+from streams.apps.keyed import KeyedApp
+from streams.apps.settings import AppsSettings
+from streams.apps.signals import signals
+
+Factory = Callable[[AppsSettings], KeyedApp]
+
+
+def _signals(settings: AppsSettings) -> KeyedApp:
+    own = settings.signals
+    return replace(signals(own.sentiment), inputs=own.inputs, output=own.output)
+
+
+def _alerts(settings: AppsSettings) -> KeyedApp:
+    own = settings.alerts
+    app = defects(frozenset(own.labels), own.rates)
+    return replace(app, inputs=own.inputs, output=own.output)
+
+
+def _conversations(settings: AppsSettings) -> KeyedApp:
+    own = settings.conversations
+    app = turns(frozenset(own.labels), own.rates)
+    return replace(app, inputs=own.inputs, output=own.output)
+
+
+APPS: Mapping[str, Factory] = {
+    "alerts": _alerts,
+    "conversations": _conversations,
+    "signals": _signals,
+}
+"""Each factory makes its app from its own table of the settings; an app's ``name`` is its key."""

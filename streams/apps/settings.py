@@ -1,0 +1,149 @@
+"""Settings of the apps, a table for each."""
+
+from typing import Annotated
+
+import msgspec
+
+from streams.apps.alerts import DEFECTS, NEGATIVE, NEGATIVES
+from streams.apps.rates import RateSettings
+from streams.apps.sentiment import POLARITIES, SentimentSettings
+
+TopicName = Annotated[str, msgspec.Meta(pattern=r"^(?!\.{1,2}$)[a-zA-Z0-9._-]{1,249}$")]
+Inputs = Annotated[tuple[TopicName, ...], msgspec.Meta(min_length=1)]
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=31_536_000)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Count = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
+Label = Annotated[str, msgspec.Meta(min_length=1)]
+Polarity = Annotated[float, msgspec.Meta(ge=-1, le=1)]
+
+
+class SignalsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Of `headrace app signals`: rolling sentiment of instruments."""
+
+    inputs: Inputs = ("results.news",)
+    """Topics of results."""
+    output: TopicName = "signals.news"
+    """Topic of signals."""
+    window_s: Seconds = 3_600.0
+    """Seconds of event time that a signal looks back."""
+    half_life_s: Seconds = 900.0
+    """Age at which an event weighs half of a new one."""
+    minimum_evidence: Count = 2
+    """Fewest events in the window for a signal."""
+    direction_at: Share = 0.2
+    """Least strength of a signal that is not neutral."""
+    history_s: Seconds = 86_400.0
+    """Seconds of event time that are kept to tell what is usual for the instrument."""
+    minimum_history: Count = 5
+    """Fewest events before the window for a surprise."""
+    smallest_deviation: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.1
+    """What a deviation counts as at least, so that a quiet history does not make everything a
+    surprise."""
+    most_evidence: Count = 500
+    """Events kept for one instrument, the newest by event time."""
+    polarities: Annotated[dict[Label, Polarity], msgspec.Meta(min_length=1)] = msgspec.field(
+        default_factory=lambda: dict(POLARITIES)
+    )
+    """What each label says, from -1 to 1; events without any of them are passed over. A table in
+    the file."""
+
+    def __post_init__(self) -> None:
+        """Refuse a history that is shorter than the window."""
+        if self.history_s < self.window_s:
+            raise ValueError(
+                f"history_s: value is {self.history_s:g}, less than window_s, which is "
+                f"{self.window_s:g}; keep at least as much as a signal looks back"
+            )
+
+    @property
+    def sentiment(self) -> SentimentSettings:
+        """Return how signals are made."""
+        names = SentimentSettings.__dataclass_fields__
+        return SentimentSettings(**{name: getattr(self, name) for name in names})
+
+
+def _rates(rule: str, settings: "AlertsSettings | ConversationsSettings") -> RateSettings:
+    return RateSettings(
+        rule=rule,
+        window_s=settings.window_s,
+        minimum_evidence=settings.minimum_evidence,
+        raise_at=settings.raise_at,
+        clear_at=settings.clear_at,
+        most_evidence=settings.most_evidence,
+    )
+
+
+class AlertsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Of `headrace app alerts`: defect rates of cameras and lines."""
+
+    inputs: Inputs = ("results.camera",)
+    """Topics of results."""
+    output: TopicName = "alerts.camera"
+    """Topic of alerts."""
+    labels: tuple[Label, ...] = ()
+    """Labels that are a defect; unset for all but those that plainly say that there is none."""
+    window_s: Seconds = DEFECTS.window_s
+    """Seconds of event time that are looked back on."""
+    minimum_evidence: Count = DEFECTS.minimum_evidence
+    """Fewest events in the window for raising or clearing."""
+    raise_at: Share = DEFECTS.raise_at
+    """Least share that raises an alert."""
+    clear_at: Share = DEFECTS.clear_at
+    """Largest share that clears it; below ``raise_at``."""
+    most_evidence: Count = DEFECTS.most_evidence
+    """Events kept of one subject, the newest by event time."""
+
+    def __post_init__(self) -> None:
+        """Refuse thresholds that do not fit each other."""
+        _ = self.rates
+
+    @property
+    def rates(self) -> RateSettings:
+        """Return when alerts are raised and cleared."""
+        return _rates(DEFECTS.rule, self)
+
+
+class ConversationsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Of `headrace app conversations`: what becomes of sessions."""
+
+    inputs: Inputs = ("results.transcripts",)
+    """Topics of results."""
+    output: TopicName = "alerts.transcripts"
+    """Topic of alerts."""
+    labels: Annotated[tuple[Label, ...], msgspec.Meta(min_length=1)] = tuple(sorted(NEGATIVE))
+    """Labels that count."""
+    window_s: Seconds = NEGATIVES.window_s
+    """Seconds of event time that are looked back on."""
+    minimum_evidence: Count = NEGATIVES.minimum_evidence
+    """Fewest segments in the window for raising or clearing."""
+    raise_at: Share = NEGATIVES.raise_at
+    """Least share that raises an alert."""
+    clear_at: Share = NEGATIVES.clear_at
+    """Largest share that clears it; below ``raise_at``."""
+    most_evidence: Count = NEGATIVES.most_evidence
+    """Segments kept of one session, the newest by event time."""
+
+    def __post_init__(self) -> None:
+        """Refuse thresholds that do not fit each other."""
+        _ = self.rates
+
+    @property
+    def rates(self) -> RateSettings:
+        """Return when alerts are raised and cleared."""
+        return _rates(NEGATIVES.rule, self)
+
+
+class AppsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Of `headrace app`; workers have no use for it."""
+
+    prefix: Annotated[str, msgspec.Meta(pattern=r"^[a-zA-Z0-9._-]{1,100}$")] = "headrace"
+    """Begins the names of each app's consumer group, inner topic and changelog; the app's name
+    follows. Another prefix is another app, which starts from nothing."""
+    stall_ms: Annotated[float, msgspec.Meta(ge=5_000, le=3_600_000)] = 30_000.0
+    """Records at the broker without progress for this long end the process."""
+    signals: SignalsSettings = SignalsSettings()
+    """Of the app of that name."""
+    alerts: AlertsSettings = AlertsSettings()
+    """Of the app of that name."""
+    conversations: ConversationsSettings = ConversationsSettings()
+    """Of the app of that name."""

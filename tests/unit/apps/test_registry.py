@@ -1,0 +1,45 @@
+"""Apps are found by name and made from their own table of the settings."""
+
+import pytest
+
+from schemas.errors import ConfigurationError
+from streams.apps.registry import APPS
+from streams.apps.settings import AppsSettings
+from streams.settings import load_settings
+
+
+def test_every_app_is_named_as_it_is_started() -> None:
+    """Its consumer group and topics carry the name that it was asked for by."""
+    assert {name: make(AppsSettings()).name for name, make in APPS.items()} == {
+        name: name for name in APPS
+    }
+
+
+def test_topics_come_from_the_settings() -> None:
+    """Several inputs may be named, in the environment separated by commas."""
+    settings = load_settings(
+        environment={
+            "HEADRACE_APPS__SIGNALS__INPUTS": "results.news,results.filings",
+            "HEADRACE_APPS__SIGNALS__OUTPUT": "signals.all",
+        }
+    )
+    app = APPS["signals"](settings.apps)
+    assert (app.inputs, app.output) == (("results.news", "results.filings"), "signals.all")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "named"),
+    [
+        ("SIGNALS__WINDOW_S", "0", "window_s"),
+        ("SIGNALS__HISTORY_S", "60", "history_s"),
+        ("SIGNALS__INPUTS", " , ", "inputs"),
+        ("ALERTS__RAISE_AT", "0.01", "raise_at"),
+        ("CONVERSATIONS__CLEAR_AT", "2", "clear_at"),
+        ("CONVERSATIONS__OUTPUT", "no/topic", "output"),
+        ("NO_SUCH_APP__OUTPUT", "topic", "no_such_app"),
+    ],
+)
+def test_mistakes_are_told_with_the_field(variable: str, value: str, named: str) -> None:
+    """Values out of their limits, thresholds that do not fit each other, unknown tables."""
+    with pytest.raises(ConfigurationError, match=named):
+        load_settings(environment={f"HEADRACE_APPS__{variable}": value})
