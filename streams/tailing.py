@@ -12,8 +12,8 @@ import orjson
 from aiokafka import ConsumerRecord
 
 from schemas.errors import ConfigurationError, ContractError
-from schemas.kafka import decode_dead_letter, decode_result
 from streams.consumed import to_record
+from streams.subscription import KINDS
 from streams.topics import TopicKind
 
 _CONDITION = re.compile(r"(?P<field>[\w.]+)\s*(?P<sign>!=|>=|<=|=|>|<)\s*(?P<value>.*)", re.DOTALL)
@@ -77,21 +77,18 @@ def wanted(document: Mapping[str, Any], conditions: Sequence[Condition]) -> bool
 def to_document(record: ConsumerRecord, kind: TopicKind) -> dict[str, Any]:
     """Say in one JSON object what a record of a topic holds.
 
-    Results are given as they are; dead letters as what is wrong with them, the original value
-    beside it; anything else as its value, with the CloudEvents attributes of its headers.
+    What can be subscribed to is given as it is, a dead letter with the original value beside it;
+    anything else as its value, with the CloudEvents attributes of its headers.
     """
-    if kind is TopicKind.RESULTS:
-        try:
-            return _plain(decode_result(record.value or b""))
-        except ContractError:
-            return _raw(record)
+    if kind not in KINDS:
+        return _raw(record)
+    try:
+        document = _plain(KINDS[kind].wanted.decode(to_record(record)))
+    except ContractError:
+        return _raw(record)
     if kind is TopicKind.DEAD_LETTERS:
-        try:
-            letter = _plain(decode_dead_letter(to_record(record)))
-        except ContractError:
-            return _raw(record)
-        return letter | {"value": _readable(record.value)}
-    return _raw(record)
+        return document | {"value": _readable(record.value)}
+    return document
 
 
 def _plain(value: msgspec.Struct) -> dict[str, Any]:

@@ -29,6 +29,10 @@ _PLURALS: Mapping[Modality, str] = {
 }
 EVENTS_PREFIX = "events."
 RESULTS_PREFIX = "results."
+SIGNALS_PREFIX = "signals."
+ALERTS_PREFIX = "alerts."
+SESSIONS_PREFIX = "sessions."
+FUSED_PREFIX = "fused."
 DEAD_LETTER_SUFFIX = ".dlq"
 
 DEFAULT_PARTITIONS = 8
@@ -47,7 +51,21 @@ class TopicKind(StrEnum):
     EVENTS = "events"
     RESULTS = "results"
     DEAD_LETTERS = "dead letters"
+    SIGNALS = "signals"
+    ALERTS = "alerts"
+    SESSIONS = "sessions"
+    FUSED = "fused"
     OTHER = "other"
+
+
+_BY_PREFIX: Mapping[str, TopicKind] = {
+    EVENTS_PREFIX: TopicKind.EVENTS,
+    RESULTS_PREFIX: TopicKind.RESULTS,
+    SIGNALS_PREFIX: TopicKind.SIGNALS,
+    ALERTS_PREFIX: TopicKind.ALERTS,
+    SESSIONS_PREFIX: TopicKind.SESSIONS,
+    FUSED_PREFIX: TopicKind.FUSED,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +123,8 @@ def kind_of(topic: str) -> TopicKind:
     """Tell from its name what a topic's records are."""
     if topic.endswith(DEAD_LETTER_SUFFIX):
         return TopicKind.DEAD_LETTERS
-    if topic.startswith(RESULTS_PREFIX):
-        return TopicKind.RESULTS
-    return TopicKind.EVENTS if topic.startswith(EVENTS_PREFIX) else TopicKind.OTHER
+    prefix, dot, _ = topic.partition(".")
+    return _BY_PREFIX.get(prefix + dot, TopicKind.OTHER)
 
 
 async def ensure_topics(

@@ -16,14 +16,13 @@ from rich.console import Console
 from rich.text import Text
 
 from schemas.errors import BrokerError, ConfigurationError
-from schemas.results import Verdict
 from streams.access import explained
 from streams.clients import open_consumer, silence_client_logs
 from streams.connection import Connection
 from streams.options import settings_options
 from streams.settings import Settings
 from streams.signals import on_stop_signals
-from streams.styles import VERDICT_STYLES, label_style
+from streams.tail_lines import line_of
 from streams.tailing import Condition, parse_condition, to_document, wanted
 from streams.topics import TopicKind, kind_of, partition_counts
 
@@ -48,7 +47,7 @@ def command(
     limit: int | None,
     until_end: bool,
 ) -> None:
-    """Follow a topic: results, dead letters, or events, as they come.
+    """Follow a topic: results, signals, alerts, dead letters, or events, as they come.
 
     --where compares a field of the record, a dot descends: label=negative, verdict!=on_time,
     latency.total_ms>100. All given conditions have to hold. Nothing is committed: following a
@@ -58,6 +57,7 @@ def command(
     Examples:
       headrace tail results.news --where label=negative
       headrace tail results.news --from-beginning --until-end --json | jq .label
+      headrace tail signals.news --where ticker=HBR --where 'strength>=0.5'
       headrace tail events.news.dlq --from-beginning
     """  # noqa: D301 - click reads \b itself
     silence_client_logs()
@@ -120,11 +120,7 @@ class Printer:
 
     def _line(self, document: dict[str, Any], record: Any) -> Text:
         line = Text(f"{_clock(record.timestamp)} ", style="dim")
-        if self._kind is TopicKind.RESULTS and "verdict" in document:
-            return line + _result(document)
-        if self._kind is TopicKind.DEAD_LETTERS and "error" in document:
-            return line + _dead_letter(document)
-        return line + Text(orjson.dumps(document).decode())
+        return line + line_of(document, self._kind)
 
 
 def _clock(timestamp_ms: int) -> str:
@@ -133,32 +129,6 @@ def _clock(timestamp_ms: int) -> str:
     except (ValueError, OverflowError, OSError):  # the producer's own, in whatever unit
         return f"{timestamp_ms:>12}"
     return moment.strftime("%H:%M:%S.%f")[:-3]
-
-
-def _result(result: dict[str, Any]) -> Text:
-    label = result["label"] or "-"
-    verdict = Verdict(result["verdict"])
-    line = Text()
-    line.append(f"{label:<10}", style=label_style(label))
-    line.append(f"{result['scores'].get(label, 0.0):4.2f} ")
-    line.append(f"{verdict.replace('_', ' '):<9}", style=VERDICT_STYLES[verdict])
-    line.append(f"{result['latency']['total_ms']:>7,.0f} ms  ")
-    line.append(result["event_id"])
-    origin = result.get("answered_from")
-    if origin not in (None, "model", "none"):
-        line.append(f"  from {origin.replace('_', ' ')}", style="dim")
-    if result.get("reason"):
-        line.append(f"  {result['reason']}", style="dim")
-    return line
-
-
-def _dead_letter(letter: dict[str, Any]) -> Text:
-    source = letter["source"]
-    line = Text()
-    line.append(f"{letter['error']:<12}", style="red")
-    line.append(f"{source['topic']}/{source['partition']}/{source['offset']}  ")
-    line.append(str(letter.get("message")))
-    return line
 
 
 async def _until_stopped(

@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 from aiokafka import TopicPartition
@@ -11,7 +11,7 @@ from aiokafka import TopicPartition
 from schemas.errors import HeadraceError
 from schemas.records import Record
 from streams.connection import Connection
-from streams.subscription import Positions, Reading, Seen, Subscription, to_token
+from streams.subscription import Choosing, Positions, Reading, Seen, Subscription, to_token
 
 KEPT = 10_000
 """Records of a topic, so that clients that come back soon need no reader of their own."""
@@ -19,20 +19,10 @@ KEPT = 10_000
 log = structlog.get_logger(__name__)
 
 
-class Choosing(Protocol):
-    """What a client wants: decoding and choosing apart, so that all share the decoding."""
-
-    def decode(self, record: Record) -> Any:
-        """Read a record; raises a ``ContractError``."""
-
-    def is_chosen(self, value: Any, record: Record, seen: Seen) -> bool:
-        """Say whether a value is wanted and new."""
-
-
 class Passing:
     """Hands out everything, with whether a client chose it; so a reader learns of each position."""
 
-    def __init__(self, choosing: Choosing) -> None:
+    def __init__(self, choosing: Choosing[Any]) -> None:
         self._choosing = choosing
 
     def pick(self, record: Record, seen: Seen) -> tuple[Any, bool]:
@@ -50,7 +40,7 @@ class Client:
         cut: Called once when more would.
     """
 
-    def __init__(self, choosing: Choosing, most: int, cut: Callable[[], None]) -> None:
+    def __init__(self, choosing: Choosing[Any], most: int, cut: Callable[[], None]) -> None:
         self.choosing = choosing
         self.seen = Seen()
         self.positions: dict[TopicPartition, int] = {}
@@ -141,7 +131,7 @@ class Hub:
         self,
         connection: Connection,
         topic: str,
-        choosing: Choosing,
+        choosing: Choosing[Any],
         most: int,
         failed: Callable[[], None],
     ) -> None:

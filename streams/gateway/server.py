@@ -22,12 +22,13 @@ from streams.gateway.tokens import Tokens
 from streams.health import Health
 from streams.health import application as health_application
 from streams.listening import listen
-from streams.subscription import Reading, Start, Subscription
+from streams.subscription import KINDS, Reading, Start, Subscription, subscribed_kind
 from streams.subscription.positions import from_token
 from streams.subscription.starting import READ_BACK
-from streams.topics import TopicKind, kind_of
+from streams.topics import kind_of
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+FOLLOWED = "those named " + ", ".join(kind.named for kind in KINDS.values())
 RETRY_AFTER_S = "1"
 SSE_HEADERS = {
     "Content-Type": "text/event-stream",
@@ -91,7 +92,7 @@ class Gateway:
                 404,
                 "request",
                 f"topic: {topic[:249]!r} cannot be followed; there are "
-                + (", ".join(self._settings.topics) or "those named results.… and ….dlq"),
+                + (", ".join(self._settings.topics) or FOLLOWED),
             )
         if why := self._full(holder):
             return _refusal(429, "limit", why, {"Retry-After": RETRY_AFTER_S})
@@ -165,7 +166,7 @@ class Gateway:
     async def _write(self, response: web.StreamResponse, client: Client, topic: str) -> None:
         """Send what waits; ends in a ``ConnectionError`` alone."""
         sent = metrics.GATEWAY_EVENTS.labels(topic)
-        kind = "dead_letter" if kind_of(topic) is TopicKind.DEAD_LETTERS else "result"
+        kind = subscribed_kind(topic).event
         if client.is_idle:
             await response.write(_heartbeat(client.token))
         while True:
@@ -202,7 +203,7 @@ class Gateway:
     def _may_be_followed(self, topic: str) -> bool:
         if self._settings.topics:
             return topic in self._settings.topics
-        return kind_of(topic) in {TopicKind.RESULTS, TopicKind.DEAD_LETTERS}
+        return kind_of(topic) in KINDS
 
     def _full(self, holder: str) -> str | None:
         if self._clients.total() >= self._settings.max_clients:

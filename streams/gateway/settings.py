@@ -20,8 +20,8 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     tokens_file: Annotated[str, msgspec.Meta(min_length=1)] | None = None
     """Holds the tokens of clients, one a line; lines that begin with # are comments."""
     topics: tuple[str, ...] = ()
-    """Those that may be followed; unset for all whose name begins with ``results.`` or ends in
-    ``.dlq``."""
+    """Those that may be followed; unset for all whose name begins with ``results.``, ``signals.``
+    or ``alerts.``, or ends in ``.dlq``."""
     max_clients: Count = 1_000
     """Streams open at the same time."""
     max_clients_per_token: Count = 100

@@ -1,4 +1,4 @@
-"""Reading results and dead letters from Python: typed, filtered, each once, resumable.
+"""Reading what headrace publishes from Python: typed, filtered, each once, resumable.
 
 ::
 
@@ -8,23 +8,40 @@
 Needs neither torch nor a model.
 """
 
+from streams.subscription.derived import WantedAlerts, WantedSignals
+from streams.subscription.filters import Choosing, Filter
+from streams.subscription.kinds import KINDS, Kind, subscribed_kind
 from streams.subscription.positions import Positions, Start, to_token
 from streams.subscription.seen import Seen
-from streams.subscription.subscribe import subscribe, subscribe_dead_letters
+from streams.subscription.subscribe import (
+    subscribe,
+    subscribe_alerts,
+    subscribe_dead_letters,
+    subscribe_signals,
+)
 from streams.subscription.subscription import Reading, Received, Subscription
 from streams.subscription.wanted import Answers, WantedLetters, WantedResults
 
 __all__ = [
+    "KINDS",
     "Answers",
+    "Choosing",
+    "Filter",
+    "Kind",
     "Positions",
     "Reading",
     "Received",
     "Seen",
     "Start",
     "Subscription",
+    "WantedAlerts",
     "WantedLetters",
     "WantedResults",
+    "WantedSignals",
     "subscribe",
+    "subscribe_alerts",
     "subscribe_dead_letters",
+    "subscribe_signals",
+    "subscribed_kind",
     "to_token",
 ]

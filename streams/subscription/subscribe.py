@@ -2,10 +2,12 @@
 
 from collections.abc import Collection
 
+from schemas.derived import Alert, AlertState, Direction, Signal
 from schemas.errors import ConfigurationError
 from schemas.results import Classification, DeadLetter, Verdict
 from streams.connection import Connection
 from streams.security import Security
+from streams.subscription.derived import WantedAlerts, WantedSignals
 from streams.subscription.positions import Start
 from streams.subscription.seen import REMEMBERED, REMEMBERED_S, Seen
 from streams.subscription.subscription import Reading, Subscription
@@ -101,13 +103,97 @@ def subscribe_dead_letters(
     )
 
 
+def subscribe_signals(
+    *topics: str,
+    bootstrap_servers: str = "localhost:9092",
+    security: Security | None = None,
+    start: Start | None = None,
+    group: str | None = None,
+    tickers: Collection[str] = (),
+    directions: Collection[Direction | str] = (),
+    min_strength: float = 0.0,
+    min_confidence: float = 0.0,
+) -> Subscription[Signal]:
+    """Follow signals of instruments, each revision once; a corrected one comes as a later revision.
+
+    Args:
+        topics: Such as ``signals.news``.
+        bootstrap_servers: As in :func:`subscribe`, and so are the next three.
+        security: TLS and login.
+        start: Where to begin.
+        group: Consumer group.
+        tickers: Only signals of one of these instruments.
+        directions: Only signals that point one of these ways.
+        min_strength: Only signals of at least this strength, 0 to 1.
+        min_confidence: Only signals of at least this confidence, 0 to 1.
+
+    Raises:
+        ConfigurationError: An argument is not one.
+    """
+    wanted = WantedSignals(
+        tickers=tickers,
+        directions=directions,  # type: ignore[arg-type]
+        min_strength=min_strength,
+        min_confidence=min_confidence,
+    )
+    return Subscription(
+        _connection(bootstrap_servers, security),
+        _named(topics, such_as="signals.news"),
+        wanted,
+        _reading(start, group, read_uncommitted=False),
+        Seen(),
+    )
+
+
+def subscribe_alerts(
+    *topics: str,
+    bootstrap_servers: str = "localhost:9092",
+    security: Security | None = None,
+    start: Start | None = None,
+    group: str | None = None,
+    states: Collection[AlertState | str] = (),
+    rules: Collection[str] = (),
+    scopes: Collection[str] = (),
+    subjects: Collection[str] = (),
+) -> Subscription[Alert]:
+    """Follow alerts: each once when it is raised, and once, under the same id, when it is cleared.
+
+    Args:
+        topics: Such as ``alerts.camera``.
+        bootstrap_servers: As in :func:`subscribe`, and so are the next three.
+        security: TLS and login.
+        start: Where to begin.
+        group: Consumer group.
+        states: Only alerts in one of these states.
+        rules: Only alerts of one of these rules, such as ``defect_rate``.
+        scopes: Only alerts about one of these kinds of things: ``camera``, ``line``, ``session``.
+        subjects: Only alerts about one of these things, by id.
+
+    Raises:
+        ConfigurationError: An argument is not one.
+    """
+    wanted = WantedAlerts(
+        states=states,  # type: ignore[arg-type]
+        rules=rules,
+        scopes=scopes,
+        subjects=subjects,
+    )
+    return Subscription(
+        _connection(bootstrap_servers, security),
+        _named(topics, such_as="alerts.camera"),
+        wanted,
+        _reading(start, group, read_uncommitted=False),
+        Seen(),
+    )
+
+
 def _connection(bootstrap_servers: str, security: Security | None) -> Connection:
     return Connection(bootstrap_servers, CLIENT_ID, security or Security())
 
 
-def _named(topics: tuple[str, ...]) -> tuple[str, ...]:
+def _named(topics: tuple[str, ...], *, such_as: str = "results.news") -> tuple[str, ...]:
     if not topics:
-        raise ConfigurationError("topics: none is given; name one, such as results.news")
+        raise ConfigurationError(f"topics: none is given; name one, such as {such_as}")
     return tuple(dict.fromkeys(topics))
 
 

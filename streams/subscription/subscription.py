@@ -29,10 +29,10 @@ from streams.access import explained
 from streams.clients import open_consumer
 from streams.connection import Connection
 from streams.consumed import to_record
+from streams.subscription.filters import Wanted
 from streams.subscription.positions import Positions, Start, to_token
 from streams.subscription.seen import Seen
 from streams.subscription.starting import begin
-from streams.subscription.wanted import Wanted
 from streams.topics import partition_counts
 
 log = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from schemas.kafka import encode_result
+from schemas.kafka import Outbound, encode_result
 from schemas.results import Classification, Source
 from tests.fakes.results import result as made
 from tests.integration.worker import producing
@@ -18,8 +18,13 @@ def result(offset: int, **fields: Any) -> Classification:
 
 async def publish(servers: str, topic: str, *results: Classification) -> None:
     """Send results, spread over the partitions by their offsets."""
+    sent = (encode_result(one, key=str(one.source.offset).encode()) for one in results)
+    await send(servers, topic, *sent)
+
+
+async def send(servers: str, topic: str, *records: Outbound) -> None:
+    """Send records as they are."""
     async with producing(servers) as producer:
-        for one in results:
-            sent = encode_result(one, key=str(one.source.offset).encode())
-            await producer.send(topic, sent.value, key=sent.key, headers=sent.headers)
+        for one in records:
+            await producer.send(topic, one.value, key=one.key, headers=one.headers)
         await producer.flush()

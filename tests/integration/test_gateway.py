@@ -13,6 +13,7 @@ import aiohttp
 import orjson
 import pytest
 
+from schemas import AlertState, encode_alert, encode_signal
 from streams import metrics
 from streams.broker import RunningBroker
 from streams.connection import Connection
@@ -20,7 +21,8 @@ from streams.gateway.server import Gateway, serve
 from streams.gateway.settings import TOKENS_VARIABLE, GatewaySettings
 from streams.gateway.tokens import Tokens
 from tests.conftest import TopicFactory
-from tests.integration.published import publish, result
+from tests.fakes.derived import alert, signal
+from tests.integration.published import publish, result, send
 
 pytestmark = pytest.mark.broker
 
@@ -69,6 +71,19 @@ async def events(response: aiohttp.ClientResponse) -> AsyncIterator[tuple[str, i
             data = fields.get("data")
             yield fields["id"], orjson.loads(data)["source"]["offset"] if data else None
             fields = {}
+
+
+async def names(response: aiohttp.ClientResponse, count: int, field: str) -> list[tuple[str, Any]]:
+    """Return the names of the next events, with a field of each."""
+    found: list[tuple[str, Any]] = []
+    assert response.status == 200, await response.text()
+    name = ""
+    while len(found) < count:
+        part, _, value = (await response.content.readline()).decode().rstrip("\n").partition(": ")
+        name = value if part == "event" else name
+        if part == "data":
+            found.append((name, orjson.loads(value)[field]))
+    return found
 
 
 async def take(response: aiohttp.ClientResponse, count: int) -> tuple[list[int], str]:
@@ -122,6 +137,29 @@ async def test_all_clients_share_one_live_tail_with_filters_of_their_own(
         await publish(servers, topic, result(1), result(2, **bad), result(2, **bad), result(3))
         assert (await take(every, 3))[0] == [1, 2, 3]
         assert (await take(some, 1))[0] == [2]
+
+
+async def test_signals_and_alerts_are_streamed_by_what_is_asked(
+    broker: RunningBroker, topic_factory: TopicFactory
+) -> None:
+    """Under event names and with parameters of their own."""
+    servers = broker.bootstrap_servers
+    signals, alerts = await topic_factory(name="signals"), await topic_factory(name="alerts")
+    await send(servers, signals, encode_signal(signal(id="a", ticker="QRY")))
+    await send(servers, signals, *(encode_signal(signal(revision=one)) for one in (0, 1)))
+    states = [AlertState.RAISED, AlertState.CLEARED]
+    await send(servers, alerts, *(encode_alert(alert(state=one)) for one in states))
+    async with gateway(servers) as served:
+        query = {"ticker": "HBR", "direction": "negative", "min_strength": "0.5"}
+        async with served.stream(signals, start="beginning", **query) as response:
+            assert await names(response, 2, "revision") == [("signal", 0), ("signal", 1)]
+        query = {"scope": "camera", "state": "cleared"}
+        async with served.stream(alerts, start="beginning", **query) as response:
+            assert await names(response, 1, "state") == [("alert", "cleared")]
+        async with served.stream(alerts, label="negative") as response:
+            assert response.status == 400
+            told = "label: is no parameter; there are rule, scope, start, state, subject"
+            assert told in await response.text()
 
 
 async def test_a_client_that_was_sent_no_event_resumes_where_it_began(

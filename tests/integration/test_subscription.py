@@ -8,22 +8,32 @@ import pytest
 from aiokafka.admin import NewPartitions
 
 from schemas import (
+    AlertState,
     Classification,
     ConfigurationError,
     DeadLetter,
     Modality,
     Record,
     Source,
+    encode_alert,
     encode_dead_letter,
     encode_result,
+    encode_signal,
 )
 from streams.broker import RunningBroker
 from streams.clients import open_admin, open_producer
 from streams.connection import Connection
-from streams.subscription import Subscription, subscribe, subscribe_dead_letters
+from streams.subscription import (
+    Subscription,
+    subscribe,
+    subscribe_alerts,
+    subscribe_dead_letters,
+    subscribe_signals,
+)
 from tests.conftest import TopicFactory
+from tests.fakes.derived import alert, signal
 from tests.fakes.results import MOMENT
-from tests.integration.published import publish, result
+from tests.integration.published import publish, result, send
 from tests.integration.worker import producing
 
 pytestmark = pytest.mark.broker
@@ -158,6 +168,27 @@ async def test_dead_letters_come_with_their_original(broker: RunningBroker, topi
         one = await anext(each)
     assert one.value == letter
     assert one.record.value == b'{"id": "n-1"}'
+
+
+async def test_signals_and_alerts_come_typed_and_each_once(
+    broker: RunningBroker, topic_factory: TopicFactory
+) -> None:
+    """Corrections are later revisions; an alert comes again when it is cleared."""
+    servers = broker.bootstrap_servers
+    signals, alerts = await topic_factory(name="signals"), await topic_factory(name="alerts")
+    first, corrected = signal(), signal(revision=1, strength=0.9)
+    told = (first, first, signal(id="x", ticker="QRY"), corrected, first)
+    await send(servers, signals, *(encode_signal(one) for one in told))
+    raised, cleared = alert(), alert(state=AlertState.CLEARED)
+    await send(servers, alerts, *(encode_alert(one) for one in (raised, raised, cleared)))
+    options = {"bootstrap_servers": servers, "start": "beginning"}
+    async with asyncio.timeout(60):
+        of_one = subscribe_signals(signals, tickers={"HBR"}, min_strength=0.5, **options)
+        async with aclosing(aiter(of_one)) as each:
+            assert [await anext(each), await anext(each)] == [first, corrected]
+        of_cameras = subscribe_alerts(alerts, scopes={"camera"}, **options)
+        async with aclosing(aiter(of_cameras)) as each:
+            assert [await anext(each), await anext(each)] == [raised, cleared]
 
 
 async def test_a_topic_that_does_not_exist_is_named(broker: RunningBroker) -> None:

@@ -5,11 +5,14 @@ from typing import Any
 import pytest
 from aiokafka import ConsumerRecord, TopicPartition
 
+from schemas import AlertState, encode_alert, encode_signal
 from schemas.errors import ConfigurationError
 from streams.commands.tail import Printer
+from streams.subscription import KINDS
 from streams.tailing import parse_condition, to_document, wanted
 from streams.topics import TopicKind
 from tests.fakes import consumer
+from tests.fakes.derived import alert, signal
 
 DEEP = b'{"a":' + b"[" * 500 + b"]" * 500 + b"}"
 """Can be read as JSON, but not be written again."""
@@ -72,7 +75,7 @@ def test_any_record_can_be_shown(value: bytes | None, shown: dict[str, Any]) -> 
     assert to_document(record(value, headers=(("ce_id", b"e"),)), TopicKind.EVENTS) == shown
 
 
-@pytest.mark.parametrize("kind", [TopicKind.RESULTS, TopicKind.DEAD_LETTERS])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_foreign_record_on_our_topics_is_shown_as_it_is(kind: TopicKind) -> None:
     """What is no result and no dead letter does not end the following of a topic."""
     assert to_document(record(b'{"a": 1}'), kind) == {"a": 1}
@@ -100,3 +103,24 @@ def test_a_limit_counts_what_was_wanted(capsys: pytest.CaptureFixture[str]) -> N
     assert printer.done
     printed = capsys.readouterr().out.splitlines()
     assert [line.split(" ", 1)[1] for line in printed] == ['{"a":2}', '{"a":3}']
+
+
+def test_signals_and_alerts_are_told_on_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """Which way, of what, how strong, of how many events."""
+    signals = Printer(TopicKind.SIGNALS, [], as_json=False, limit=None)
+    alerts = Printer(TopicKind.ALERTS, [], as_json=False, limit=None)
+    signals.print(record(encode_signal(signal(surprise=-2.5, revision=1)).value, timestamp=0))
+    for one in (alert(), alert(state=AlertState.CLEARED, value=0.1, threshold=0.1)):
+        alerts.print(record(encode_alert(one).value, timestamp=0))
+    printed = [line.split(" ", 1)[1] for line in capsys.readouterr().out.splitlines()]
+    assert printed == [
+        "negative HBR       strength 0.75  confidence 0.60  of 4  surprise -2.5  revision 1",
+        "raised  defect_rate  camera hall-2/gate-3  0.25 >= 0.20  of 20",
+        "cleared defect_rate  camera hall-2/gate-3  0.10 <= 0.10  of 20",
+    ]
+
+
+def test_a_signal_can_be_asked_for_by_its_fields() -> None:
+    """As results can."""
+    document = to_document(record(encode_signal(signal()).value), TopicKind.SIGNALS)
+    assert wanted(document, [parse_condition("ticker=HBR"), parse_condition("strength>=0.5")])

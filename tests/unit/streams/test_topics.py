@@ -92,6 +92,24 @@ def test_a_name_tells_modality_and_kind(modality: Modality) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("signals.news", TopicKind.SIGNALS),
+        ("alerts.camera", TopicKind.ALERTS),
+        ("sessions.transcripts", TopicKind.SESSIONS),
+        ("fused.news", TopicKind.FUSED),
+        ("alerts.camera.dlq", TopicKind.DEAD_LETTERS),
+        ("alerts", TopicKind.OTHER),
+        ("alertsX.camera", TopicKind.OTHER),
+        ("", TopicKind.OTHER),
+    ],
+)
+def test_what_is_derived_is_known_by_its_prefix(name: str, kind: TopicKind) -> None:
+    """Up to the first dot; dead letters of it are dead letters."""
+    assert kind_of(name) is kind
+
+
 def test_other_peoples_topics_are_theirs() -> None:
     """Nothing is guessed of them."""
     assert modality_of("orders") is None
