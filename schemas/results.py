@@ -122,6 +122,11 @@ class Classification(msgspec.Struct, frozen=True, kw_only=True):
     """The transcript event's number within its session."""
     camera_id: str | None = None
     """The camera event's camera."""
+    speaker: str | None = None
+    """The transcript event's speaker."""
+    is_question: bool | None = None
+    """Whether the transcript event's text holds a question; null where its punctuation does not
+    tell, and for other events."""
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from schemas.kafka import Inbound
 from schemas.results import AnsweredFrom, Classification, Effort, Latency, Model, Verdict
 from streams.frames import UNSEEN, Seen
 from streams.offsets import OffsetTracker
+from streams.questions import asks
 
 IN_TIME = frozenset({Verdict.ON_TIME.value, Verdict.DEGRADED.value})
 """What a result says that is to be published before its deadline."""
@@ -111,7 +112,12 @@ def _about(event: Event) -> dict[str, Any]:
     if isinstance(event, NewsEvent):
         return {"tickers": event.tickers}
     if isinstance(event, TranscriptEvent):
-        return {"session_id": event.session_id, "segment": event.segment}
+        return {
+            "session_id": event.session_id,
+            "segment": event.segment,
+            "speaker": event.speaker,
+            "is_question": asks(event.text),
+        }
     return {"camera_id": event.camera_id}
 
 

@@ -65,6 +65,8 @@ class Redactor:
             session_id=self._short("session_id", result.session_id),
             segment=None if "segment" in self._fields else result.segment,
             camera_id=self._short("camera_id", result.camera_id),
+            speaker=self._short("speaker", result.speaker),
+            is_question=None if "is_question" in self._fields else result.is_question,
         )
         return kept, event_id.encode() if key is None else self._bytes(key, self._masked_short)
 

@@ -277,12 +277,22 @@ async def test_a_lane_publishes_nothing_but_what_is_left() -> None:
 
 def test_what_a_result_is_grouped_by_is_masked_like_the_event() -> None:
     """By the field's name, and by what is found in it."""
-    named = Redactor(Redaction(fields=("session_id", "segment", "tickers")), Modality.TRANSCRIPT)
+    fields = ("session_id", "segment", "tickers", "speaker", "is_question")
+    named = Redactor(Redaction(fields=fields), Modality.TRANSCRIPT)
     result = msgspec.structs.replace(
-        RESULT, session_id="call-7", segment=3, tickers=("HBR",), camera_id="gate-3"
+        RESULT,
+        session_id="call-7",
+        segment=3,
+        tickers=("HBR",),
+        camera_id="gate-3",
+        speaker="Ann",
+        is_question=True,
     )
     kept, _ = named.result(result, b"")
+    assert (kept.speaker, kept.is_question) == (MASK, None)
     assert (kept.session_id, kept.segment, kept.tickers) == (MASK, None, (MASK,))
     assert kept.camera_id == "gate-3"
-    mail = msgspec.structs.replace(result, session_id="of ann@example.com")
-    assert "ann@" not in str(REDACTOR.result(mail, b"")[0].session_id)
+    mail = msgspec.structs.replace(
+        result, session_id="of ann@example.com", speaker="ann@example.com"
+    )
+    assert "ann@" not in str(REDACTOR.result(mail, b"")[0])

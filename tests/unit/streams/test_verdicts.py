@@ -6,7 +6,7 @@ import pytest
 
 from inference.engine import EffortLevel, Encoded, Prediction
 from inference.work import Completion, Work
-from schemas.events import Modality, NewsEvent
+from schemas.events import Event, Modality, NewsEvent, TranscriptEvent
 from schemas.kafka import Inbound, Record
 from schemas.results import Classification, Model, Source, Verdict
 from streams.offsets import OffsetTracker
@@ -16,6 +16,7 @@ MODEL = Model(name="m", version="1", digest="sha256:00")
 LABELS = ("down", "up")
 SENT_MS = 1_700_000_000_000.0
 FULL = EffortLevel("full")
+HEADLINE = NewsEvent(id="n-1", headline="Harbour tolls rise", tickers=("HBR", "TLL"))
 
 
 def classify(
@@ -25,11 +26,12 @@ def classify(
     degraded: bool = False,
     queue_s: float = 0.002,
     margin_ms: float = 0.0,
+    event: Event = HEADLINE,
 ) -> Classification:
     """Classify one event with a budget of 100 ms, ``total_ms`` after it entered Kafka."""
     source = Source(topic="events.news", partition=2, offset=41)
     inbound = Inbound(
-        event=NewsEvent(id="n-1", headline="Harbour tolls rise", tickers=("HBR", "TLL")),
+        event=event,
         modality=Modality.NEWS,
         event_time=datetime(2026, 1, 2, tzinfo=UTC),
         source=source,
@@ -118,3 +120,16 @@ def test_a_result_passes_on_what_it_is_grouped_by() -> None:
     assert classify(total_ms=1).tickers == ("HBR", "TLL")
     assert classify(total_ms=1, shed=True).tickers == ("HBR", "TLL")
     assert classify(total_ms=1).session_id is None
+
+
+def test_a_segment_of_speech_is_followed_without_its_text() -> None:
+    """By session, number and speaker, and by whether it asks; shed ones too."""
+    said = TranscriptEvent(
+        id="s-1", text="Why so late?", session_id="call-7", segment=3, speaker="agent"
+    )
+    for shed in (False, True):
+        result = classify(total_ms=1, event=said, shed=shed)
+        assert (result.session_id, result.segment, result.speaker) == ("call-7", 3, "agent")
+        assert result.is_question is True
+        assert said.text not in str(result)
+    assert classify(total_ms=1).is_question is None
