@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,7 +15,9 @@ from prometheus_client import REGISTRY
 from schemas.errors import BrokerError, ConfigurationError
 from streams import metrics
 from streams.connection import Connection
+from streams.gateway.answers import come_again, refusal
 from streams.gateway.asking import asked, start_of
+from streams.gateway.guard import Guard
 from streams.gateway.hub import Client, Hub, Passing
 from streams.gateway.settings import GatewaySettings
 from streams.gateway.tokens import Tokens
@@ -27,16 +29,12 @@ from streams.subscription.positions import from_token
 from streams.subscription.starting import READ_BACK
 from streams.topics import kind_of
 
-OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 FOLLOWED = "those named " + ", ".join(kind.named for kind in KINDS.values())
-RETRY_AFTER_S = "1"
 SSE_HEADERS = {
     "Content-Type": "text/event-stream",
     "Cache-Control": "no-store",
     "X-Accel-Buffering": "no",
 }
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Gateway:
@@ -51,7 +49,7 @@ class Gateway:
     def __init__(self, connection: Connection, settings: GatewaySettings, tokens: Tokens) -> None:
         self._connection = connection
         self._settings = settings
-        self._tokens = tokens
+        self._guard = Guard(tokens, settings)
         self._hubs: dict[str, Hub] = {}
         self._starting = asyncio.Lock()
         self._clients: Counter[str] = Counter()
@@ -60,7 +58,8 @@ class Gateway:
     def application(self) -> web.Application:
         """Build the endpoints."""
         app = health_application(Health(), lambda: REGISTRY)
-        app.middlewares.append(self._guard)
+        app.middlewares.append(self._guard.check)
+        app.add_routes(self._guard.routes())
         app.add_routes([web.get("/v1/stream/{topic}", self._stream)])
         app.on_shutdown.append(self._stop)
         return app
@@ -71,40 +70,26 @@ class Gateway:
         for hub in list(self._hubs.values()):
             await hub.stop()
 
-    @web.middleware
-    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path not in OPEN_PATHS and self._holder(request) is None:
-            return _refusal(
-                401,
-                "token",
-                "Authorization: no token that is known; send `Authorization: Bearer TOKEN`",
-                {"WWW-Authenticate": "Bearer"},
-            )
-        return await handler(request)
-
-    def _holder(self, request: web.Request) -> str | None:
-        return self._tokens.holder(request.headers.get("Authorization"))
-
     async def _stream(self, request: web.Request) -> web.StreamResponse:
-        topic, holder = request.match_info["topic"], self._holder(request) or ""
+        topic, holder = request.match_info["topic"], self._guard.holder(request) or ""
         if not self._may_be_followed(topic):
-            return _refusal(
+            return refusal(
                 404,
                 "request",
                 f"topic: {topic[:249]!r} cannot be followed; there are "
                 + (", ".join(self._settings.topics) or FOLLOWED),
             )
         if why := self._full(holder):
-            return _refusal(429, "limit", why, {"Retry-After": RETRY_AFTER_S})
+            return come_again(429, "limit", why)
         with self._counted(holder, topic):
             try:
                 choosing = asked(topic, request.query)
                 start = start_of(topic, request.query, request.headers)
                 hub = await self._hub(topic)
             except ConfigurationError as error:
-                return _refusal(400, "request", str(error))
+                return refusal(400, "request", str(error))
             except BrokerError as error:
-                return _refusal(503, "broker", str(error), {"Retry-After": RETRY_AFTER_S})
+                return come_again(503, "broker", str(error))
             transport = request.transport
 
             def cut() -> None:
@@ -124,9 +109,9 @@ class Gateway:
             try:
                 await backlog.__aenter__()
             except ConfigurationError as error:
-                return _refusal(400, "request", str(error))
+                return refusal(400, "request", str(error))
             except BrokerError as error:
-                return _refusal(503, "broker", str(error), {"Retry-After": RETRY_AFTER_S})
+                return come_again(503, "broker", str(error))
             client.positions = dict(backlog.positions)
         response = web.StreamResponse(headers=SSE_HEADERS)
         self._open.add(client)
@@ -241,18 +226,6 @@ async def _catch_up(backlog: Subscription[Any], hub: Hub, client: Client) -> Non
 def _heartbeat(token: str) -> bytes:
     """Return a comment and an id: a client that was sent nothing yet can resume, too."""
     return f": heartbeat\nid: {token}\n\n".encode()
-
-
-def _refusal(
-    status: int, reason: str, message: str, headers: dict[str, str] | None = None
-) -> web.Response:
-    metrics.GATEWAY_REFUSED.labels(reason).inc()
-    return web.Response(
-        body=orjson.dumps({"error": message}),
-        status=status,
-        headers=headers,
-        content_type="application/json",
-    )
 
 
 async def serve(gateway: Gateway, host: str, port: int) -> tuple[web.AppRunner, int]:

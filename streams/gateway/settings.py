@@ -8,6 +8,7 @@ TOKENS_VARIABLE = "HEADRACE_GATEWAY_TOKENS"
 """Tokens of clients, separated by commas, where no file names them."""
 
 Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+Origin = Annotated[str, msgspec.Meta(pattern=r"^https?://[^/?#\s]+$")]
 
 
 class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -19,6 +20,11 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """Port to listen on; 0 takes a free one."""
     tokens_file: Annotated[str, msgspec.Meta(min_length=1)] | None = None
     """Holds the tokens of clients, one a line; lines that begin with # are comments."""
+    session_s: Annotated[float, msgspec.Meta(ge=1, le=2_592_000)] = 43_200.0
+    """How long a browser that gave a token need not give it again."""
+    origins: tuple[Origin, ...] = ()
+    """Of web pages that may use the gateway besides its own, such as ``https://desk.example``; also
+    that of a proxy before it that does not pass on the name it was called by."""
     topics: tuple[str, ...] = ()
     """Those that may be followed; unset for all whose name begins with ``results.``, ``signals.``
     or ``alerts.``, or ends in ``.dlq``."""

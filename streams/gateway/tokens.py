@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import ipaddress
 import os
+import re
 from collections.abc import Iterable, Mapping
 
 from schemas.errors import ConfigurationError
@@ -14,6 +15,7 @@ SHORTEST = 16
 SCHEME = "Bearer "
 OPEN = "anyone"
 """Who a client is where there are no tokens."""
+_SESSION = re.compile(r"(?P<expires_s>[0-9]{1,12})\.(?P<signature>[0-9a-f]{64})", re.ASCII)
 
 
 class Tokens:
@@ -36,11 +38,46 @@ class Tokens:
         """
         if not self._digests:
             return OPEN
+        digest = self._known(header)
+        return None if digest is None else _name(digest)
+
+    def session(self, header: str | None, expires_s: int) -> str | None:
+        """Return a session of whoever sends an ``Authorization`` header.
+
+        It is signed with the token, so every gateway that knows the token knows the session, and
+        none does once the token is taken away.
+
+        Args:
+            header: With the token.
+            expires_s: When it ends, in seconds since the epoch.
+
+        Returns:
+            ``None`` for a stranger; nothing where there are no tokens.
+        """
+        if not self._digests:
+            return ""
+        digest = self._known(header)
+        return None if digest is None else f"{expires_s}.{_signature(digest, expires_s)}"
+
+    def holder_of_session(self, session: str, now_s: float) -> str | None:
+        """Return a name for whoever sends a session; ``None`` for none that is valid."""
+        found = _SESSION.fullmatch(session)
+        if found is None or int(found["expires_s"]) <= now_s:
+            return None
+        expires_s = int(found["expires_s"])
+        holders = [
+            _name(digest)
+            for digest in self._digests
+            if hmac.compare_digest(_signature(digest, expires_s), found["signature"])
+        ]
+        return holders[0] if holders else None
+
+    def _known(self, header: str | None) -> bytes | None:
         if header is None or not header.startswith(SCHEME):
             return None
         given = _digest(header.removeprefix(SCHEME).strip())
         fits = [hmac.compare_digest(given, known) for known in self._digests]
-        return given.hex()[:SHORTEST] if any(fits) else None
+        return given if any(fits) else None
 
 
 def read_tokens(settings: GatewaySettings, environment: Mapping[str, str] | None = None) -> Tokens:
@@ -65,7 +102,7 @@ def read_tokens(settings: GatewaySettings, environment: Mapping[str, str] | None
                 f"{where}: token {number} has {len(token)} characters; use at least {SHORTEST}, "
                 "such as `openssl rand -hex 32` prints"
             )
-    if not tokens and not _is_loopback(settings.host):
+    if not tokens and not is_loopback(settings.host):
         raise ConfigurationError(
             f"gateway.host: {settings.host} is open to other machines, and there are no tokens; "
             f"set gateway.tokens_file or {TOKENS_VARIABLE}, or listen on 127.0.0.1"
@@ -77,7 +114,16 @@ def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-def _is_loopback(host: str) -> bool:
+def _name(digest: bytes) -> str:
+    return digest.hex()[:SHORTEST]
+
+
+def _signature(digest: bytes, expires_s: int) -> str:
+    return hmac.new(digest, f"headrace session {expires_s}".encode(), hashlib.sha256).hexdigest()
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether an address, or its name, is this machine's own."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -64,3 +64,30 @@ def test_a_short_or_a_missing_token_is_refused(tmp_path: Path) -> None:
     path.write_text("# none yet\n")
     with pytest.raises(ConfigurationError, match="holds no token; write one a line"):
         read_tokens(GatewaySettings(tokens_file=str(path)), {})
+
+
+def test_a_session_is_known_until_it_ends_or_its_token_is_taken_away() -> None:
+    """By every gateway that knows the token; and to the limits it is the same holder."""
+    session = Tokens([FIRST, SECOND]).session(f"Bearer {SECOND}", 1_000)
+    assert session
+    assert SECOND not in session
+    other = Tokens([SECOND])
+    assert other.holder_of_session(session, 999) == other.holder(f"Bearer {SECOND}")
+    assert other.holder_of_session(session, 1_000) is None
+    assert Tokens([FIRST]).holder_of_session(session, 999) is None
+    assert other.session(f"Bearer {FIRST}", 1_000) is None
+
+
+def test_a_session_cannot_be_made_up_or_prolonged() -> None:
+    """What it says is signed."""
+    tokens = Tokens([FIRST])
+    session = tokens.session(f"Bearer {FIRST}", 1_000) or ""
+    _, signature = session.split(".")
+    for forged in (
+        "",
+        "1000",
+        f"2000.{signature}",
+        f"1000.{signature[:-1]}",
+        f"\u0661.{signature}",
+    ):
+        assert tokens.holder_of_session(forged, 0) is None

@@ -1,0 +1,126 @@
+"""Who may come in: programs by a token, browsers by a session that a token opened.
+
+A browser's ``EventSource`` and ``WebSocket`` can send no header of their own, and a token in an
+address ends up in logs. So a page exchanges the token once for a cookie, which scripts cannot read
+and which the browser sends to the gateway's own pages alone.
+"""
+
+import time
+from collections.abc import Awaitable, Callable
+from urllib.parse import urlsplit
+
+from aiohttp import hdrs, web
+
+from streams.gateway.answers import refusal
+from streams.gateway.settings import GatewaySettings
+from streams.gateway.tokens import Tokens, is_loopback
+
+COOKIE = "headrace_session"
+SESSION_PATH = "/v1/session"
+OPEN_PATHS = frozenset({"/healthz", "/readyz", SESSION_PATH})
+"""What is served to strangers."""
+_READING = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Guard:
+    """Lets requests in.
+
+    Args:
+        tokens: Whose holders may come in.
+        settings: Origins of pages, and how long sessions last.
+        wall: The clock, in seconds since the epoch.
+    """
+
+    def __init__(
+        self, tokens: Tokens, settings: GatewaySettings, wall: Callable[[], float] = time.time
+    ) -> None:
+        self._tokens = tokens
+        self._settings = settings
+        self._wall = wall
+        self._own = frozenset(urlsplit(one).hostname for one in settings.origins)
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the endpoints at which sessions begin and end."""
+        return [
+            web.get(SESSION_PATH, self._tell, allow_head=False),
+            web.post(SESSION_PATH, self._begin),
+            web.delete(SESSION_PATH, self._end),
+        ]
+
+    @web.middleware
+    async def check(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Serve a request, or say why it is not served."""
+        if why := self._stray(request):
+            return refusal(403, "origin", why)
+        if self.holder(request) is None and request.path not in OPEN_PATHS:
+            return _stranger()
+        return await handler(request)
+
+    def holder(self, request: web.Request) -> str | None:
+        """Return a name for who sent a request; ``None`` for a stranger."""
+        header = request.headers.get(hdrs.AUTHORIZATION)
+        if header is not None or not self._tokens:
+            return self._tokens.holder(header)
+        return self._tokens.holder_of_session(request.cookies.get(COOKIE, ""), self._wall())
+
+    def _stray(self, request: web.Request) -> str | None:
+        """Say why a request comes from a page that is not the gateway's, if it does."""
+        if not self._tokens and not self._is_own_host(request.host):
+            return (
+                f"Host: {request.host[:200]!r} is not this machine, and without tokens nobody else "
+                "is served; set gateway.tokens_file, or name the page in gateway.origins"
+            )
+        origin = request.headers.get(hdrs.ORIGIN)
+        acts = request.method not in _READING or hdrs.UPGRADE in request.headers
+        if origin is None or not acts or origin in self._settings.origins:
+            return None
+        if urlsplit(origin).netloc == request.host:
+            return None
+        return (
+            f"Origin: {origin[:200]!r} is not the gateway's own page; open the page at the "
+            "gateway's address, or name its origin in gateway.origins"
+        )
+
+    def _is_own_host(self, host: str) -> bool:
+        name = urlsplit(f"//{host}").hostname or ""
+        return is_loopback(name) or name in self._own
+
+    async def _tell(self, request: web.Request) -> web.StreamResponse:
+        return _stranger() if self.holder(request) is None else web.Response(status=204)
+
+    async def _begin(self, request: web.Request) -> web.StreamResponse:
+        expires = int(self._wall() + self._settings.session_s)
+        session = self._tokens.session(request.headers.get(hdrs.AUTHORIZATION), expires)
+        if session is None:
+            return _stranger()
+        answer = web.Response(status=204)
+        if session:
+            answer.set_cookie(
+                COOKIE,
+                session,
+                max_age=int(self._settings.session_s),
+                httponly=True,
+                samesite="Strict",
+                # A proxy speaks TLS before us; the page's origin tells whether one does.
+                secure=request.secure
+                or request.headers.get(hdrs.ORIGIN, "").startswith("https://"),
+            )
+        return answer
+
+    async def _end(self, request: web.Request) -> web.StreamResponse:
+        del request
+        answer = web.Response(status=204)
+        answer.del_cookie(COOKIE, httponly=True, samesite="Strict")
+        return answer
+
+
+def _stranger() -> web.Response:
+    return refusal(
+        401,
+        "token",
+        "Authorization: no token that is known; send `Authorization: Bearer TOKEN`, in a browser "
+        f"once with POST {SESSION_PATH}",
+        {"WWW-Authenticate": "Bearer"},
+    )
