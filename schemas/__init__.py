@@ -48,6 +48,13 @@ from schemas.results import (
     Source,
     Verdict,
 )
+from schemas.session_state import (
+    IntentCount,
+    OpenQuestion,
+    SessionState,
+    decode_session,
+    encode_session,
+)
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -68,6 +75,7 @@ __all__ = [
     "Header",
     "HeadraceError",
     "Inbound",
+    "IntentCount",
     "InvalidEventError",
     "Latency",
     "Limits",
@@ -75,9 +83,11 @@ __all__ = [
     "Mode",
     "Model",
     "NewsEvent",
+    "OpenQuestion",
     "Outbound",
     "OversizedError",
     "Record",
+    "SessionState",
     "Signal",
     "Source",
     "TranscriptEvent",
@@ -87,12 +97,14 @@ __all__ = [
     "decode_dead_letter",
     "decode_event",
     "decode_result",
+    "decode_session",
     "decode_signal",
     "encode_alert",
     "encode_dead_letter",
     "encode_event",
     "encode_redrive",
     "encode_result",
+    "encode_session",
     "encode_signal",
     "previous_attempts",
     "result_id",

@@ -2,19 +2,14 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import TypeVar
 
 import msgspec
-import orjson
 
-from schemas.errors import InvalidEventError, UndecodableError, shown
-from schemas.payload import JSON
+from schemas.derived_codec import decode_derived, encode_derived
 from schemas.records import Outbound
 
 SIGNAL_TYPE = "headrace.signal.v1"
 ALERT_TYPE = "headrace.alert.v1"
-
-_Derived = TypeVar("_Derived", bound=msgspec.Struct)
 
 
 class Direction(StrEnum):
@@ -89,23 +84,25 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
 
 def encode_signal(signal: Signal) -> Outbound:
     """Write a signal as a CloudEvent in binary mode, keyed by its ticker."""
-    return _encode(
+    return encode_derived(
         signal,
         SIGNAL_TYPE,
         name=f"{signal.id}:{signal.revision}",
         source="/headrace/signals",
         subject=signal.ticker,
+        time=signal.event_time,
     )
 
 
 def encode_alert(alert: Alert) -> Outbound:
     """Write an alert as a CloudEvent in binary mode, keyed by what it is about."""
-    return _encode(
+    return encode_derived(
         alert,
         ALERT_TYPE,
         name=f"{alert.id}:{alert.state.value}",
         source="/headrace/alerts",
         subject=alert.subject,
+        time=alert.event_time,
     )
 
 
@@ -116,7 +113,7 @@ def decode_signal(value: bytes) -> Signal:
         UndecodableError: The value is not JSON.
         InvalidEventError: A field is missing or has the wrong type.
     """
-    return _decode(value, Signal, "signal")
+    return decode_derived(value, Signal, "signal")
 
 
 def decode_alert(value: bytes) -> Alert:
@@ -126,37 +123,4 @@ def decode_alert(value: bytes) -> Alert:
         UndecodableError: The value is not JSON.
         InvalidEventError: A field is missing or has the wrong type.
     """
-    return _decode(value, Alert, "alert")
-
-
-def _encode(
-    derived: Signal | Alert, kind: str, *, name: str, source: str, subject: str
-) -> Outbound:
-    attributes = {
-        "ce_specversion": "1.0",
-        "ce_type": kind,
-        "ce_id": name,
-        "ce_source": source,
-        "ce_time": str(msgspec.to_builtins(derived.event_time)),
-        "ce_subject": subject,
-        "content-type": JSON,
-    }
-    return Outbound(
-        key=subject.encode(),
-        value=orjson.dumps(msgspec.to_builtins(derived)),
-        headers=[(name, text.encode()) for name, text in attributes.items()],
-    )
-
-
-def _decode(value: bytes, kind: type[_Derived], what: str) -> _Derived:
-    try:
-        return msgspec.convert(orjson.loads(value), kind)
-    except orjson.JSONDecodeError as error:
-        raise UndecodableError(
-            f"value: {shown(value)} is not JSON: {error.msg}; read a topic of {what}s only",
-            field="value",
-        ) from None
-    except msgspec.ValidationError as error:
-        raise InvalidEventError(
-            f"value: is no {what}: {error}; read a topic of {what}s only", field="value"
-        ) from None
+    return decode_derived(value, Alert, "alert")

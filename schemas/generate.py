@@ -22,6 +22,7 @@ from schemas.derived import Alert, Signal
 from schemas.events import EVENT_TYPES
 from schemas.limits import DEFAULT_LIMITS, Limits
 from schemas.results import Classification, DeadLetter
+from schemas.session_state import SessionState
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 FOLDER = Path(__file__).with_name("json")
@@ -29,6 +30,7 @@ FOLDER = Path(__file__).with_name("json")
 _RESULT_NOTE = "The value of a record on a result topic."
 _SIGNAL_NOTE = "The value of a record on signals.news."
 _ALERT_NOTE = "The value of a record on alerts.camera or alerts.transcripts."
+_SESSION_NOTE = "The value of a record on sessions.transcripts."
 _LETTER_NOTE = (
     "In Kafka each field is a header, headrace_<field>; those of source are headrace_source_topic, "
     "_partition and _offset. The value is the original's."
@@ -52,6 +54,7 @@ def documents(limits: Limits = DEFAULT_LIMITS) -> dict[str, dict[str, Any]]:
     made["classification"] = _schema("classification", Classification, _RESULT_NOTE)
     made["signal"] = _schema("signal", Signal, _SIGNAL_NOTE)
     made["alert"] = _schema("alert", Alert, _ALERT_NOTE)
+    made["session_state"] = _schema("session_state", SessionState, _SESSION_NOTE)
     made["dead_letter"] = _schema("dead_letter", DeadLetter, _LETTER_NOTE)
     return made
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from streams.apps.alerts import defects, turns
 from streams.apps.keyed import KeyedApp
+from streams.apps.sessions import sessions
 from streams.apps.settings import AppsSettings
 from streams.apps.signals import signals
 
@@ -28,9 +29,15 @@ def _conversations(settings: AppsSettings) -> KeyedApp:
     return replace(app, inputs=own.inputs, output=own.output)
 
 
+def _sessions(settings: AppsSettings) -> KeyedApp:
+    own = settings.sessions
+    return replace(sessions(own.talk), inputs=own.inputs, output=own.output)
+
+
 APPS: Mapping[str, Factory] = {
     "alerts": _alerts,
     "conversations": _conversations,
+    "sessions": _sessions,
     "signals": _signals,
 }
 """Each factory makes its app from its own table of the settings; an app's ``name`` is its key."""

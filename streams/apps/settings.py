@@ -7,6 +7,7 @@ import msgspec
 from streams.apps.alerts import DEFECTS, NEGATIVE, NEGATIVES
 from streams.apps.rates import RateSettings
 from streams.apps.sentiment import POLARITIES, SentimentSettings
+from streams.apps.talk import TalkSettings
 
 TopicName = Annotated[str, msgspec.Meta(pattern=r"^(?!\.{1,2}$)[a-zA-Z0-9._-]{1,249}$")]
 Inputs = Annotated[tuple[TopicName, ...], msgspec.Meta(min_length=1)]
@@ -133,6 +134,29 @@ class ConversationsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_un
         return _rates(NEGATIVES.rule, self)
 
 
+class SessionsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Of `headrace app sessions`: the running state of sessions."""
+
+    inputs: Inputs = ("results.transcripts",)
+    """Topics of results."""
+    output: TopicName = "sessions.transcripts"
+    """Topic of states."""
+    half_life_s: Seconds = 120.0
+    """Age at which a segment weighs half of a new one in the mood."""
+    most_segments: Annotated[int, msgspec.Meta(ge=1, le=2_000)] = 200
+    """Segments of a session that are kept one by one, the newest; none may be overtaken by more."""
+    polarities: Annotated[dict[Label, Polarity], msgspec.Meta(min_length=1)] = msgspec.field(
+        default_factory=lambda: dict(POLARITIES)
+    )
+    """What each label of sentiment says, from -1 to 1; all other labels are intents. A table in
+    the file."""
+
+    @property
+    def talk(self) -> TalkSettings:
+        """Return what is made of a session's segments."""
+        return TalkSettings(self.half_life_s, self.most_segments, self.polarities)
+
+
 class AppsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Of `headrace app`; workers have no use for it."""
 
@@ -146,4 +170,6 @@ class AppsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     alerts: AlertsSettings = AlertsSettings()
     """Of the app of that name."""
     conversations: ConversationsSettings = ConversationsSettings()
+    """Of the app of that name."""
+    sessions: SessionsSettings = SessionsSettings()
     """Of the app of that name."""

@@ -21,6 +21,7 @@ from schemas import (
     Inbound,
     Limits,
     Modality,
+    SessionState,
     Signal,
 )
 from schemas.contract import RULES
@@ -149,7 +150,7 @@ def test_each_document_is_a_valid_schema(name: str):
 
 @pytest.mark.parametrize(
     "kind",
-    [*EVENT_TYPES.values(), Alert, Classification, DeadLetter, LimitsType, Signal],
+    [*EVENT_TYPES.values(), Alert, Classification, DeadLetter, LimitsType, SessionState, Signal],
     ids=str,
 )
 def test_each_field_is_explained(kind: type):
