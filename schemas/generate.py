@@ -90,11 +90,10 @@ def _schema(name: str, kind: type, note: str) -> dict[str, Any]:
     described = {each.__name__: each for each in _structs(kind)}
     for title, component in components.items():
         component.pop("title", None)
-        if "description" in component:  # indented or not, as the library's release has it
+        # msgspec 0.23 takes the indentation out of docstrings, earlier ones leave it in.
+        if "description" in component:
             component["description"] = _plain(component["description"])
         if title in described:
-            # msgspec 0.23 takes the indentation out of docstrings, earlier ones leave it in.
-            component["description"] = _plain(inspect.getdoc(described[title]) or "")
             _describe(component, described[title])
     top = components.pop(kind.__name__)
     summary = _plain(inspect.getdoc(kind) or "")
