@@ -24,11 +24,11 @@ def asked(topic: str, query: MultiMapping[str]) -> Choosing[Any]:
         if name not in {*wanted.FILTERS, "start"}:
             known = ", ".join(sorted({*wanted.FILTERS, "start"}))
             raise ConfigurationError(f"{name[:100]}: is no parameter; there are {known}")
-    given: dict[str, Any] = {}
-    for name, one in wanted.FILTERS.items():
-        if name in query:
-            values = [one.read(value) for value in query.getall(name)]
-            given[one.field] = values if one.many else values[0]
+    given = {
+        one.field: one.read(query.getall(name))
+        for name, one in wanted.FILTERS.items()
+        if name in query
+    }
     return wanted(**given)
 
 

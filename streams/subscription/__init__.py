@@ -9,7 +9,7 @@ Needs neither torch nor a model.
 """
 
 from streams.subscription.derived import WantedAlerts, WantedSignals
-from streams.subscription.filters import Choosing, Filter
+from streams.subscription.filters import AnyOf, Choice, Choosing, Filter, Least
 from streams.subscription.kinds import KINDS, Kind, subscribed_kind
 from streams.subscription.positions import Positions, Start, to_token
 from streams.subscription.seen import Seen
@@ -25,9 +25,12 @@ from streams.subscription.wanted import Answers, WantedLetters, WantedResults
 __all__ = [
     "KINDS",
     "Answers",
+    "AnyOf",
+    "Choice",
     "Choosing",
     "Filter",
     "Kind",
+    "Least",
     "Positions",
     "Reading",
     "Received",

@@ -6,16 +6,7 @@ from typing import ClassVar
 
 from schemas.derived import Alert, AlertState, Direction, Signal, decode_alert, decode_signal
 from schemas.records import Record
-from streams.subscription.filters import (
-    Choosing,
-    Filter,
-    at_least,
-    choices,
-    one_of,
-    share,
-    texts,
-)
-from streams.subscription.seen import Seen
+from streams.subscription.filters import AnyOf, Choosing, Filter, Least
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,12 +23,23 @@ class WantedSignals(Choosing[Signal]):
     """
 
     FILTERS: ClassVar[Mapping[str, Filter]] = {
-        "ticker": Filter("tickers", "Only signals of one of these instruments."),
-        "direction": Filter(
-            "directions", "Only signals that point one of these ways.", schema=one_of(Direction)
+        "ticker": AnyOf(
+            "tickers",
+            "Only signals of one of these instruments.",
+            of=lambda signal, _: (signal.ticker,),
         ),
-        "min_strength": share("min_strength", "Least strength."),
-        "min_confidence": share("min_confidence", "Least confidence."),
+        "direction": AnyOf(
+            "directions",
+            "Only signals that point one of these ways.",
+            of=lambda signal, _: (signal.direction,),
+            choices=Direction,
+        ),
+        "min_strength": Least(
+            "min_strength", "Least strength.", of=lambda signal, _: signal.strength
+        ),
+        "min_confidence": Least(
+            "min_confidence", "Least confidence.", of=lambda signal, _: signal.confidence
+        ),
     }
 
     tickers: Collection[str] = ()
@@ -45,34 +47,15 @@ class WantedSignals(Choosing[Signal]):
     min_strength: float = 0.0
     min_confidence: float = 0.0
 
-    def __post_init__(self) -> None:
-        """Make sets of what was given.
-
-        Raises:
-            ConfigurationError: A value is none of those that there are.
-        """
-        self._settle(
-            tickers=texts("tickers", self.tickers),
-            directions=choices("directions", Direction, self.directions),
-        )
-        at_least("min_strength", self.min_strength)
-        at_least("min_confidence", self.min_confidence)
-
     @staticmethod
     def decode(record: Record) -> Signal:
         """Read a record's signal."""
         return decode_signal(record.value or b"")
 
-    def is_chosen(self, value: Signal, record: Record, seen: Seen) -> bool:
-        """Say whether a signal is wanted and newer than what there was of it."""
-        del record
-        return (
-            seen.is_new(value.id, value.revision)
-            and (not self.tickers or value.ticker in self.tickers)
-            and (not self.directions or value.direction in self.directions)
-            and value.strength >= self.min_strength
-            and value.confidence >= self.min_confidence
-        )
+    @staticmethod
+    def identity(value: Signal) -> tuple[str, int]:
+        """Return what the signal is as of, and how often it was corrected."""
+        return value.id, value.revision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,10 +72,27 @@ class WantedAlerts(Choosing[Alert]):
     """
 
     FILTERS: ClassVar[Mapping[str, Filter]] = {
-        "state": Filter("states", "Only alerts in one of these states.", schema=one_of(AlertState)),
-        "rule": Filter("rules", "Only alerts of one of these rules, such as defect_rate."),
-        "scope": Filter("scopes", "Only alerts about one of these kinds of things."),
-        "subject": Filter("subjects", "Only alerts about one of these cameras, lines, sessions."),
+        "subject": AnyOf(
+            "subjects",
+            "Only alerts about one of these cameras, lines or sessions.",
+            of=lambda alert, _: (alert.subject,),
+        ),
+        "rule": AnyOf(
+            "rules",
+            "Only alerts of one of these rules, such as defect_rate.",
+            of=lambda alert, _: (alert.rule,),
+        ),
+        "scope": AnyOf(
+            "scopes",
+            "Only alerts about one of these kinds of things, such as camera.",
+            of=lambda alert, _: (alert.scope,),
+        ),
+        "state": AnyOf(
+            "states",
+            "Only alerts in one of these states.",
+            of=lambda alert, _: (alert.state,),
+            choices=AlertState,
+        ),
     }
 
     states: Collection[AlertState] = ()
@@ -100,32 +100,12 @@ class WantedAlerts(Choosing[Alert]):
     scopes: Collection[str] = ()
     subjects: Collection[str] = ()
 
-    def __post_init__(self) -> None:
-        """Make sets of what was given.
-
-        Raises:
-            ConfigurationError: A state is none of those that there are.
-        """
-        self._settle(
-            states=choices("states", AlertState, self.states),
-            rules=texts("rules", self.rules),
-            scopes=texts("scopes", self.scopes),
-            subjects=texts("subjects", self.subjects),
-        )
-
     @staticmethod
     def decode(record: Record) -> Alert:
         """Read a record's alert."""
         return decode_alert(record.value or b"")
 
-    def is_chosen(self, value: Alert, record: Record, seen: Seen) -> bool:
-        """Say whether an alert is wanted and its state is new."""
-        del record
-        # That it was raised is no news any more once it is cleared.
-        return (
-            seen.is_new(value.id, int(value.state is AlertState.CLEARED))
-            and (not self.states or value.state in self.states)
-            and (not self.rules or value.rule in self.rules)
-            and (not self.scopes or value.scope in self.scopes)
-            and (not self.subjects or value.subject in self.subjects)
-        )
+    @staticmethod
+    def identity(value: Alert) -> tuple[str, int]:
+        """Return the alert, and whether it is over: then that it was raised is no news any more."""
+        return value.id, int(value.state is AlertState.CLEARED)

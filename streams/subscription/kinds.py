@@ -1,6 +1,6 @@
 """The kinds of topics that can be subscribed to. One entry here, and all ways to subscribe have it.
 
-A new kind needs its prefix in :mod:`streams.topics`, a class that chooses, and an entry.
+A new kind needs its prefix in :mod:`streams.topics`, a class of what can be wanted, and an entry.
 """
 
 from collections.abc import Mapping

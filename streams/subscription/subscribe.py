@@ -25,6 +25,9 @@ def subscribe(
     labels: Collection[str] = (),
     verdicts: Collection[Verdict | str] = (),
     min_confidence: float = 0.0,
+    tickers: Collection[str] = (),
+    cameras: Collection[str] = (),
+    sessions: Collection[str] = (),
     source_topics: Collection[str] = (),
     keys: Collection[bytes] = (),
     answers: Answers | str = Answers.FIRST,
@@ -44,6 +47,9 @@ def subscribe(
         labels: Only results of one of them.
         verdicts: Only results of one of them.
         min_confidence: Only results whose label has this probability, 0 to 1.
+        tickers: Only results of events that name one of these instruments.
+        cameras: Only results of events from one of these cameras.
+        sessions: Only results of events of one of these sessions.
         source_topics: Only results of events from one of them.
         keys: Only results whose record has one of these keys.
         answers: ``first``, or ``best`` for later and better answers as well.
@@ -58,6 +64,9 @@ def subscribe(
         labels=labels,
         verdicts=verdicts,  # type: ignore[arg-type]
         min_confidence=min_confidence,
+        tickers=tickers,
+        cameras=cameras,
+        sessions=sessions,
         source_topics=source_topics,
         keys=keys,
         answers=answers,  # type: ignore[arg-type]

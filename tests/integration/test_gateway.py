@@ -233,7 +233,12 @@ async def test_strangers_and_mistakes_are_told_what_to_do(
         for name, query, status, told in (
             ("events.news", {}, 404, "topic: 'events.news' cannot be followed"),
             ("results.none", {}, 400, "'results.none' does not exist"),
-            (topic, {"labels": "x"}, 400, "labels: is no parameter; there are answers, key, label"),
+            (
+                topic,
+                {"labels": "x"},
+                400,
+                "labels: is no parameter; there are answers, camera, key",
+            ),
             (topic, {"verdict": "soon"}, 400, "verdicts: 'soon' is unknown"),
             (topic, {"min_confidence": "high"}, 400, "min_confidence: 'high' is no number"),
             (topic, {"start": "noon"}, 400, "start: 'noon' is none"),

@@ -43,6 +43,9 @@ def at(offset: int, topic: str = "events.news", **fields: Any) -> Classification
         ({"min_confidence": 0.8}, [0, 3]),
         ({"source_topics": ["events.desk"]}, [3]),
         ({"keys": {b"HBR"}}, [1]),
+        ({"tickers": {"HBR", "ORE"}}, [0]),
+        ({"cameras": {"gate-3"}}, [2]),
+        ({"sessions": {"call-1"}, "labels": {"negative"}}, [1]),
         ({"labels": {"positive"}, "source_topics": {"events.news"}}, [0]),
     ],
 )
@@ -50,9 +53,12 @@ def test_all_that_is_asked_holds(asked: dict[str, Any], picked: list[int]) -> No
     """Several values of one filter are alternatives; several filters hold together."""
     scores = {"negative": 0.6, "positive": 0.4}
     records = [
-        record_of(at(0)),
-        record_of(at(1, label="negative", scores=scores, verdict=Verdict.LATE), b"HBR"),
-        record_of(at(2, label=None, scores={}, verdict=Verdict.SHED)),
+        record_of(at(0, tickers=("QRY", "HBR"))),
+        record_of(
+            at(1, label="negative", scores=scores, verdict=Verdict.LATE, session_id="call-1"),
+            b"HBR",
+        ),
+        record_of(at(2, label=None, scores={}, verdict=Verdict.SHED, camera_id="gate-3")),
         record_of(at(3, topic="events.desk")),
     ]
     wanted, seen = WantedResults(**asked), Seen()
@@ -66,6 +72,13 @@ def test_first_answers_leave_revisions_out() -> None:
     answers = [at(0), at(0, revision=1), at(1)]
     picked = [wanted.pick(record_of(one), seen) for one in answers]
     assert picked == [answers[0], None, answers[2]]
+
+
+def test_a_second_answer_that_comes_before_the_first_does_not_hide_it() -> None:
+    """Of results without a key the two lie in different partitions."""
+    wanted, seen = WantedResults(), Seen()
+    answers = [at(0, revision=1), at(0)]
+    assert [wanted.pick(record_of(one), seen) for one in answers] == [None, answers[1]]
 
 
 def test_best_answers_come_in_rising_order() -> None:
@@ -120,7 +133,7 @@ def test_what_is_none_of_the_kind_is_an_error(wanted: WantedResults | WantedLett
     [
         ({"verdicts": {"soon"}}, "verdicts: 'soon' is unknown; choose on_time, late"),
         ({"answers": "last"}, "answers: 'last' is unknown; choose first, best"),
-        ({"min_confidence": 80}, "min_confidence: 80 is no probability; give 0 to 1"),
+        ({"min_confidence": 80}, "min_confidence: 80 is out of range; give 0 to 1"),
         ({"labels": "negative"}, "labels: 'negative' is one text; give a set"),
     ],
 )

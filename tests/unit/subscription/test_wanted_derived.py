@@ -14,7 +14,7 @@ from schemas import (
     encode_alert,
     encode_signal,
 )
-from streams.subscription import KINDS, Seen, WantedAlerts, WantedSignals, subscribed_kind
+from streams.subscription import KINDS, AnyOf, Seen, WantedAlerts, WantedSignals, subscribed_kind
 from streams.topics import TopicKind
 from tests.fakes.derived import alert, signal
 
@@ -105,7 +105,7 @@ def test_what_is_none_of_the_kind_is_an_error(wanted: WantedSignals | WantedAler
     ("kind", "asked", "named"),
     [
         (WantedSignals, {"directions": {"up"}}, "directions: 'up' is unknown; choose positive"),
-        (WantedSignals, {"min_strength": 2}, "min_strength: 2 is no share; give 0 to 1"),
+        (WantedSignals, {"min_strength": 2}, "min_strength: 2 is out of range; give 0 to 1"),
         (WantedSignals, {"tickers": "HBR"}, "tickers: 'HBR' is one text; give a set"),
         (WantedAlerts, {"states": {"over"}}, "states: 'over' is unknown; choose raised, cleared"),
         (WantedAlerts, {"states": "raised"}, "states: 'raised' is one text; give a set"),
@@ -119,12 +119,27 @@ def test_mistakes_are_named_with_their_remedy(kind: Any, asked: dict[str, Any], 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_filter_that_a_kind_declares_is_a_field_of_it(kind: TopicKind) -> None:
-    """What a query may ask reaches what chooses."""
+    """What a query may ask reaches what chooses, and is told in the interface's documents."""
     wanted = KINDS[kind].wanted
     for one in wanted.FILTERS.values():
-        value = one.read(one.schema.get("enum", ["0.5"])[0])
-        made = wanted(**{one.field: [value] if one.many else value})
-        assert getattr(made, one.field) == (frozenset([value]) if one.many else value)
+        schema = one.schema()
+        text = schema.get("items", schema).get("enum", ["0.5"])[0]
+        value = one.read([text])
+        assert getattr(wanted(**{one.field: value}), one.field) == one.settle(value)
+        assert isinstance(one, AnyOf) is (schema["type"] == "array")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_equal_wishes_are_one(kind: TopicKind) -> None:
+    """So that whoever serves many subscribers decides once for all who want the same."""
+    wanted = KINDS[kind].wanted
+    assert wanted() in wanted.plain()
+    first, *_ = (one for one in wanted.FILTERS.values() if isinstance(one, AnyOf))
+    text = first.schema()["items"].get("enum", ["x"])[0]
+    one, other = (wanted(**{first.field: first.read([text])}) for _ in range(2))
+    assert {one: 1} == {other: 1}
+    assert one.key == (first, one.key[1])
+    assert wanted().key is None
 
 
 def test_a_topic_of_another_name_is_one_of_results() -> None:
