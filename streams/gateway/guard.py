@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from aiohttp import hdrs, web
 
 from streams.gateway.answers import refusal
+from streams.gateway.page.files import is_file
 from streams.gateway.settings import GatewaySettings
 from streams.gateway.tokens import Tokens, is_loopback
 
@@ -54,7 +55,8 @@ class Guard:
         """Serve a request, or say why it is not served."""
         if why := self._stray(request):
             return refusal(403, "origin", why)
-        if self.holder(request) is None and request.path not in OPEN_PATHS:
+        is_open = request.path in OPEN_PATHS or is_file(request.path)
+        if not is_open and self.holder(request) is None:
             return _stranger()
         return await handler(request)
 

@@ -19,6 +19,7 @@ from streams.gateway.answers import come_again, refusal
 from streams.gateway.asking import asked, start_of
 from streams.gateway.guard import Guard
 from streams.gateway.hub import Client, Hub, Passing
+from streams.gateway.page.live import Page
 from streams.gateway.settings import GatewaySettings
 from streams.gateway.tokens import Tokens
 from streams.health import Health
@@ -62,6 +63,8 @@ class Gateway:
         app.add_routes(self._guard.routes())
         app.add_routes([web.get("/v1/stream/{topic}", self._stream)])
         app.on_shutdown.append(self._stop)
+        if self._settings.page.enabled:
+            Page(self._connection, self._settings.page, self._settings.topics).add_to(app)
         return app
 
     async def _stop(self, _: web.Application) -> None:

@@ -4,6 +4,8 @@ from typing import Annotated
 
 import msgspec
 
+from streams.gateway.page.settings import PageSettings
+
 TOKENS_VARIABLE = "HEADRACE_GATEWAY_TOKENS"
 """Tokens of clients, separated by commas, where no file names them."""
 
@@ -36,3 +38,5 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """Events waiting for a client, at which it is cut; it resumes by the last id that it has."""
     heartbeat_ms: Annotated[float, msgspec.Meta(gt=0, le=3_600_000)] = 15_000.0
     """Silence after which a client is sent a comment."""
+    page: PageSettings = PageSettings()
+    """Of the live page."""

@@ -1,0 +1,198 @@
+"""Reads results, signals and alerts for the page: once, whoever looks."""
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from schemas.derived import Alert, Signal, decode_alert, decode_signal
+from schemas.errors import BrokerError, HeadraceError
+from schemas.kafka import decode_result, result_id
+from schemas.records import Record
+from schemas.results import Classification
+from streams.clients import open_consumer
+from streams.connection import Connection
+from streams.gateway.page.rows import Row
+from streams.gateway.page.tally import HISTORY_S, Tally
+from streams.subscription import Reading, Seen, Subscription
+from streams.topics import RESULTS_PREFIX, partition_counts
+
+SIGNALS_PREFIX = "signals."
+ALERTS_PREFIX = "alerts."
+DERIVED_S = 86_400
+"""How far back signals and alerts are looked for: they are few, and hold for long."""
+MOST_READ_BACK = 20_000
+"""Records from before the first look; reading them takes well under a second."""
+REMEMBERED = 20_000
+TOPICS_S = 5.0
+"""Between two looks for new topics, and before another try where the broker failed."""
+YIELD_EVERY = 100
+"""Records after which others get their turn."""
+
+Taken = Classification | Signal | Alert
+log = structlog.get_logger(__name__)
+
+
+class Everything:
+    """Wants results, signals and alerts, each once."""
+
+    def pick(self, record: Record, seen: Seen) -> Taken | None:
+        """Return what a record holds, ``None`` for a repetition; raises a ``ContractError``."""
+        value = record.value or b""
+        if record.topic.startswith(SIGNALS_PREFIX):
+            return decode_signal(value)
+        if record.topic.startswith(ALERTS_PREFIX):
+            return decode_alert(value)
+        result = decode_result(value)
+        name = result_id(result.source, result.model.digest)
+        return result if seen.is_new(name, result.revision) else None
+
+
+class Reader:
+    """Feeds a tally; goes on through whatever the broker does.
+
+    Args:
+        connection: How to reach the brokers.
+        topics: Those that may be read; none for all that are named like ours.
+        tally: Takes in what is read.
+        came: Called with each result's row.
+
+    Attributes:
+        topics: Those that are read.
+        problem: Why nothing can be read now; ``None`` while all is well.
+        is_ready: Whether it is known which topics there are.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        topics: Collection[str],
+        tally: Tally,
+        came: Callable[[Row], None],
+    ) -> None:
+        self.topics: set[str] = set()
+        self.problem: str | None = None
+        self.is_ready = False
+        self._connection = connection
+        self._allowed = frozenset(topics)
+        self._tally = tally
+        self._came = came
+        self._seen = Seen(most=REMEMBERED)
+        self._reached: dict[str, datetime] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Read until cancelled; topics that are made later are found."""
+        try:
+            while True:
+                await self._look()
+                await asyncio.sleep(TOPICS_S)
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _look(self) -> None:
+        try:
+            counts = await partition_counts(self._connection)
+        except HeadraceError as error:
+            self.problem = str(error)
+            return
+        self.problem = None
+        self.is_ready = True
+        new = {topic for topic in counts if self._is_wanted(topic)} - self.topics
+        results = {topic for topic in new if topic.startswith(RESULTS_PREFIX)}
+        for some, seconds in ((results, HISTORY_S), (new - results, DERIVED_S)):
+            if some:
+                partitions = [
+                    TopicPartition(topic, number)
+                    for topic in sorted(some)
+                    for number in range(counts[topic])
+                ]
+                self.topics |= some
+                task = asyncio.create_task(self._read(some, partitions, seconds))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+
+    def _is_wanted(self, topic: str) -> bool:
+        is_ours = topic.startswith((RESULTS_PREFIX, SIGNALS_PREFIX, ALERTS_PREFIX))
+        return is_ours and (not self._allowed or topic in self._allowed)
+
+    async def _read(
+        self, topics: set[str], partitions: list[TopicPartition], seconds: float
+    ) -> None:
+        """Read topics until that fails; they are found anew by the next look."""
+        try:
+            start = await self._start(topics, partitions, seconds)
+            reading = Reading(start=start)
+            async with Subscription(
+                self._connection, topics, Everything(), reading, self._seen
+            ) as subscription:
+                async for number, received in _numbered(subscription.received()):
+                    self._take(received.value, received.record)
+                    if number % YIELD_EVERY == 0:
+                        await asyncio.sleep(0)
+        except HeadraceError as error:
+            self.problem = str(error)
+            log.warning("page_reading_ended", topics=sorted(topics), reason=str(error))
+        finally:
+            self.topics -= topics
+
+    async def _start(
+        self, topics: Iterable[str], partitions: list[TopicPartition], seconds: float
+    ) -> datetime:
+        """Return from when on to read: where it broke off, else what is worth showing."""
+        now = datetime.now(UTC)
+        earliest = max(
+            min(self._reached.get(one, datetime.min.replace(tzinfo=UTC)) for one in topics),
+            now - timedelta(seconds=seconds),
+        )
+        async with open_consumer(self._connection) as consumer:
+            return await bounded_start(consumer, partitions, earliest, now)
+
+    def _take(self, value: Taken, record: Record) -> None:
+        at_ms = record.timestamp_ms
+        if at_ms is None or at_ms < 0:
+            at_ms = self._tally.now_ms
+        if isinstance(value, Signal):
+            self._tally.take_signal(value, at_ms)
+        elif isinstance(value, Alert):
+            self._tally.take_alert(value, at_ms)
+        else:
+            self._came(self._tally.take_result(value, record.topic, at_ms))
+        self._reached[record.topic] = datetime.fromtimestamp(at_ms / 1e3, UTC)
+
+
+async def bounded_start(
+    consumer: AIOKafkaConsumer,
+    partitions: list[TopicPartition],
+    earliest: datetime,
+    now: datetime,
+    most: int = MOST_READ_BACK,
+) -> datetime:
+    """Return a time from which on there are about ``most`` records at most, if they came evenly.
+
+    Raises:
+        BrokerError: The broker does not tell.
+    """
+    moment = int(earliest.timestamp() * 1e3)
+    try:
+        ends = await consumer.end_offsets(partitions)
+        found = await consumer.offsets_for_times(dict.fromkeys(partitions, moment))
+    except (KafkaError, TimeoutError) as error:
+        raise BrokerError(f"the topics' offsets could not be read: {error!r}") from error
+    count: int = sum(ends[one] - at.offset for one, at in found.items() if at is not None)
+    if count <= most:
+        return earliest
+    return now - (now - earliest) * (most / count)
+
+
+async def _numbered(received: Any) -> Any:
+    number = 0
+    async for one in received:
+        number += 1
+        yield number, one

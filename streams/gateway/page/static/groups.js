@@ -1,0 +1,48 @@
+// Consumer groups: who reads what, and how far behind.
+
+import { Keyed, byId, row, setAttribute, setHint, setText } from "./dom.js";
+import { age, count, ranges } from "./format.js";
+
+const members = new Keyed(byId("members-rows"), () => row("name", "", "", "", "n"));
+const positions = new Keyed(byId("positions-rows"), () => row("name", "", "n", "", "n", "n", "n strong", "n"));
+const shortened = (id) => (id.length > 26 ? `${id.slice(0, 16)}…${id.slice(-8)}` : id);
+const number = (value) => (value === null ? "–" : count(value));
+
+/** Show them; returns the lag of all groups that have members. */
+export function showGroups({ members: all, positions: places, states, left_out: leftOut = 0, problem }) {
+  showMembers(all, states);
+  positions.show(places.map((one) => `${one.group}\n${one.topic}\n${one.partition}`));
+  for (const one of places) {
+    const { node, cells } = positions.get(`${one.group}\n${one.topic}\n${one.partition}`);
+    setText(cells[0], one.group);
+    setText(cells[1], one.topic);
+    setText(cells[2], `${one.partition}`);
+    setText(cells[3], one.member === null ? "nobody" : shortened(one.member));
+    setText(cells[4], number(one.committed));
+    setText(cells[5], number(one.end));
+    setText(cells[6], number(one.lag));
+    setText(cells[7], one.still_s === null ? "" : age(one.still_s * 1000));
+    setAttribute(node, "data-behind", one.lag ? "" : null);
+  }
+  const idle = Object.entries(states).filter(([name]) => !all.some((one) => one.group === name));
+  const told = [problem ?? "", idle.length ? `Without members: ${idle.map(([name]) => name).join(", ")}.` : ""];
+  if (leftOut) told.push(`${leftOut} more groups or partitions are left out.`);
+  if (!problem && !Object.keys(states).length) told.push("No consumer group. Start a worker: `headrace run`.");
+  setHint(byId("groups-empty"), told.filter(Boolean).join(" "));
+  const living = new Set(all.map((one) => one.group));
+  return places.filter((one) => living.has(one.group)).reduce((sum, one) => sum + (one.lag ?? 0), 0);
+}
+
+function showMembers(all, states) {
+  members.show(all.map((one) => one.id));
+  for (const one of all) {
+    const { cells } = members.get(one.id);
+    setText(cells[0], states[one.group] === "Stable" ? one.group : `${one.group} (${states[one.group] ?? "?"})`);
+    setText(cells[1], shortened(one.id));
+    setAttribute(cells[1], "title", one.id);
+    setText(cells[2], one.host);
+    const parts = Object.entries(one.partitions).map(([topic, numbers]) => `${topic} ${ranges(numbers)}`);
+    setText(cells[3], parts.join("; ") || "none");
+    setText(cells[4], number(one.lag));
+  }
+}

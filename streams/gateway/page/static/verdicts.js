@@ -1,0 +1,34 @@
+// Verdicts: their names, their signs, and how many of each over the last minutes.
+
+import { area } from "./charts.js";
+import { byId, el, setAttribute, setText, svg } from "./dom.js";
+import { ceiling, count, rate, words } from "./format.js";
+
+/** From the bottom of the pile to its top; each has a sign beside its colour. */
+export const ORDER = ["on_time", "degraded", "late", "shed"];
+export const SIGNS = { on_time: "●", degraded: "◐", late: "▲", shed: "✕" };
+const RATE_S = 5;
+
+const plot = byId("verdicts-plot");
+const paths = ORDER.map((name) => plot.appendChild(svg("path", { class: `fill v-${name}` })));
+const shares = ORDER.map((name) => {
+  const value = el("b", {}, "–");
+  byId("verdicts-legend").append(
+    el("li", { class: `v-${name}` }, el("span", { "aria-hidden": "true" }, SIGNS[name]), ` ${words(name)} `, value, "/s"),
+  );
+  return value;
+});
+
+/** Show counts of each verdict, named in `names`, by second. */
+export function showVerdicts(names, seconds) {
+  const rows = ORDER.map((name) => seconds[names.indexOf(name)]);
+  const piles = [new Array(rows[0].length).fill(0)];
+  for (const row of rows) piles.push(piles.at(-1).map((below, at) => below + row[at]));
+  const top = ceiling(Math.max(1, ...piles.at(-1)));
+  setText(byId("verdicts-top"), `${count(top)}/s`);
+  paths.forEach((path, at) => setAttribute(path, "d", area(piles[at], piles[at + 1], top, 100)));
+  const rates = rows.map((row) => row.slice(-RATE_S).reduce((sum, one) => sum + one, 0) / RATE_S);
+  rates.forEach((value, at) => setText(shares[at], rate(value)));
+  const told = ORDER.map((name, at) => `${rate(rates[at])} ${words(name)}`).join(", ");
+  setAttribute(plot, "aria-label", `Results per second now: ${told}; at most ${count(Math.max(...piles.at(-1)))} in the last five minutes`);
+}

@@ -1,0 +1,161 @@
+"""What somebody sees and does who looks at the live page."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, expect
+
+from schemas.derived import (
+    Alert,
+    AlertState,
+    Direction,
+    Signal,
+    encode_alert,
+    encode_signal,
+)
+from schemas.events import Modality
+from schemas.records import Outbound
+from schemas.results import Verdict
+from streams.broker import RunningBroker
+from tests.browser.conftest import Topics
+from tests.browser.page import Seen, Served
+from tests.integration.published import publish, result
+from tests.integration.worker import producing
+
+pytestmark = pytest.mark.broker
+
+SIGNAL = Signal(
+    id="ACME:1",
+    ticker="ACME",
+    direction=Direction.NEGATIVE,
+    sentiment=-0.42,
+    strength=0.42,
+    confidence=0.8,
+    surprise=None,
+    evidence=7,
+    results=(),
+    event_time=datetime.now(UTC),
+    window_s=60.0,
+)
+ALERT = Alert(
+    id="a-1",
+    state=AlertState.RAISED,
+    rule="defect_rate",
+    scope="camera",
+    subject="line-1/cam-2",
+    value=0.5,
+    threshold=0.3,
+    evidence=20,
+    results=(),
+    event_time=datetime.now(UTC),
+)
+TOKEN = "0123456789abcdef"  # noqa: S105 - of these tests
+ROWS = "#results-rows tr"
+
+
+async def send(served: Served, topic: str, record: Outbound) -> None:
+    """Publish one record."""
+    async with producing(served.servers) as producer:
+        await producer.send_and_wait(topic, record.value, key=record.key, headers=record.headers)
+
+
+async def publish_some(served: Served, topics: Topics) -> None:
+    """Publish one or two of everything."""
+    await publish(
+        served.servers,
+        topics.results,
+        result(1, event_id="n-1", tickers=("ACME",)),
+        result(2, event_id="n-2", tickers=("BOLT",), verdict=Verdict.LATE, label="negative"),
+        camera(3, label="crack", scores={"crack": 0.9}),
+    )
+    await send(served, topics.signals, encode_signal(SIGNAL))
+    await send(served, topics.alerts, encode_alert(ALERT))
+
+
+def camera(offset: int, **fields: Any) -> Any:
+    """Return the result of an image."""
+    return result(
+        offset,
+        event_id=f"c-{offset}",
+        modality=Modality.CAMERA,
+        camera_id="line-1/cam-2",
+        **fields,
+    )
+
+
+async def test_what_is_published_appears(seen: Seen, served: Served, topics: Topics) -> None:
+    """Results, rates, latencies, effort, a camera with its defect, a signal and an alert."""
+    await publish_some(served, topics)
+    page = seen.page
+    await expect(page.locator(f"{ROWS}:visible")).to_have_count(3)
+    late = page.locator(ROWS, has_text="n-2")
+    await expect(late).to_contain_text("▲ late")
+    tile = page.locator("#wall button")
+    await expect(tile).to_contain_text("◆ defect")
+    await expect(tile).to_contain_text("▲ alert")
+    await expect(tile).to_contain_text("crack 0.90")
+    await expect(page.locator("#tickers-rows tr")).to_contain_text("▼ negative")
+    await expect(page.locator("#alerts-rows tr")).to_contain_text("▲ raised")
+    await expect(page.locator("#announce")).to_contain_text("defect rate of camera line-1/cam-2")
+    await expect(page.locator("#rates-rows tr")).to_contain_text("66.7%")
+    await expect(page.locator("#latency-plots .latency")).to_have_count(2)
+    await expect(page.locator("#effort-rows tr")).to_have_count(2)
+
+
+async def test_filters_are_in_the_address_and_asked_of_the_gateway(
+    seen: Seen, served: Served, topics: Topics
+) -> None:
+    """They find what came before, pass what comes after, and outlive a reload."""
+    page = seen.page
+    await publish_some(served, topics)
+    await expect(page.locator(f"{ROWS}:visible")).to_have_count(3)
+    await page.fill("#filter-text", "bolt")
+    await expect(page.locator(f"{ROWS}:visible")).to_have_count(1)
+    assert page.url.endswith("?text=bolt")
+    await page.reload()
+    await expect(page.locator(f"{ROWS}:visible")).to_contain_text("n-2")
+    await publish(
+        served.servers,
+        topics.results,
+        result(11, event_id="n-11", tickers=("ACME",)),
+        result(12, event_id="n-12", tickers=("BOLT",)),
+    )
+    await expect(page.locator(f"{ROWS}:visible")).to_have_count(2)
+    await page.check("#filters [value=late]")
+    await expect(page.locator(f"{ROWS}:visible")).to_have_count(1)
+    await page.click("#filter-clear")
+    await expect(page.locator(f"{ROWS}:visible")).to_have_count(5)
+
+
+async def test_the_page_comes_back_when_the_gateway_does(
+    seen: Seen, served: Served, topics: Topics
+) -> None:
+    """And says meanwhile that what it shows is old."""
+    page = seen.page
+    await served.stop()
+    await expect(page.locator("#status")).to_contain_text("Connection lost")
+    await served.start()
+    await seen.until_live()
+    await publish(served.servers, topics.results, result(1, event_id="n-after"))
+    await expect(page.locator(ROWS).first).to_contain_text("n-after")
+    seen.complaints.clear()  # a browser complains of each try that nobody answers
+
+
+async def test_a_gateway_with_tokens_asks_for_one(
+    browser: Browser, broker: RunningBroker, topics: Topics
+) -> None:
+    """A wrong one is said to be wrong; with a right one there is something to see."""
+    served = Served(broker.bootstrap_servers, topics.all, [TOKEN])
+    await served.start()
+    page = await browser.new_page()
+    await page.goto(served.url)
+    await page.fill("#token", "f" * 16)
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#login-error")).to_contain_text("none of its tokens")
+    await expect(page.locator("#main")).to_be_hidden()
+    await page.fill("#token", TOKEN)
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#rates")).to_be_visible()
+    await expect(page.locator("#status")).to_contain_text("Live")
+    await served.stop()
