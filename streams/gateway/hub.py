@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -11,7 +12,10 @@ from aiokafka import TopicPartition
 from schemas.errors import HeadraceError
 from schemas.records import Record
 from streams.connection import Connection
-from streams.subscription import Choosing, Positions, Reading, Seen, Subscription, to_token
+from streams.gateway.audience import Audience
+from streams.gateway.follower import Follower
+from streams.gateway.told import Told
+from streams.subscription import Choosing, Kind, Positions, Reading, Seen, Subscription, to_token
 
 KEPT = 10_000
 """Records of a topic, so that clients that come back soon need no reader of their own."""
@@ -19,138 +23,54 @@ KEPT = 10_000
 log = structlog.get_logger(__name__)
 
 
-class Passing:
-    """Hands out everything, with whether a client chose it; so a reader learns of each position."""
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What may be told to a follower at once.
 
-    def __init__(self, choosing: Choosing[Any]) -> None:
-        self._choosing = choosing
-
-    def pick(self, record: Record, seen: Seen) -> tuple[Any, bool]:
-        """Return value and choice; raises a ``ContractError``."""
-        value = self._choosing.decode(record)
-        return value, self._choosing.is_chosen(value, record, seen)
-
-
-class Client:
-    """Who follows a topic: what it wants, where it stands, and what waits for it.
-
-    Args:
-        choosing: What it wants.
-        most: Events that may wait.
-        cut: Called once when more would.
+    Attributes:
+        events: How many.
+        bytes: Of all of them.
     """
 
-    def __init__(self, choosing: Choosing[Any], most: int, cut: Callable[[], None]) -> None:
-        self.choosing = choosing
-        self.seen = Seen()
-        self.positions: dict[TopicPartition, int] = {}
-        self._most = most
-        self._cut = cut
-        self._waiting: deque[tuple[str, Any]] = deque()
-        self._arrived = asyncio.Event()
-        self._room = asyncio.Event()
-        self._drained = asyncio.Event()
-        self._drained.set()
-        self.is_cut = False
-
-    @property
-    def token(self) -> str:
-        """Where it stands, once everything that waits was sent."""
-        return to_token(self.positions)
-
-    def offer(self, record: Record, value: Any, *, chosen: bool | None = None) -> None:
-        """Take a record's value if it is new to this client and wanted."""
-        partition = TopicPartition(record.topic, record.partition)
-        if chosen is None:
-            chosen = self.choosing.is_chosen(value, record, self.seen)
-        if record.offset < self.positions.get(partition, 0):
-            return
-        self.positions[partition] = record.offset + 1
-        if not chosen or self.is_cut:
-            return
-        if len(self._waiting) >= self._most:
-            self.end()
-            self._cut()
-            return
-        self._waiting.append((self.token, value))
-        self._arrived.set()
-        self._drained.clear()
-
-    async def next(self) -> tuple[str, Any]:
-        """Return the resume token and value of the next event.
-
-        Raises:
-            ConnectionResetError: There is no next one.
-        """
-        while not self._waiting:
-            if self.is_cut:
-                raise ConnectionResetError
-            self._arrived.clear()
-            await self._arrived.wait()
-        one = self._waiting.popleft()
-        self._room.set()
-        if not self._waiting:
-            self._drained.set()
-        return one
-
-    def end(self) -> None:
-        """Send nothing more."""
-        self.is_cut = True
-        self._waiting.clear()
-        for event in (self._arrived, self._drained, self._room):
-            event.set()
-
-    async def has_room(self) -> None:
-        """Wait until one more may wait."""
-        while len(self._waiting) >= self._most:
-            self._room.clear()
-            await self._room.wait()
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether nothing waits."""
-        return not self._waiting
-
-    async def drained(self) -> None:
-        """Wait until nothing waits."""
-        await self._drained.wait()
+    events: int
+    bytes: int
 
 
 class Hub:
-    """Reads a topic from its end, and keeps the newest for clients that come back.
+    """Reads a topic from shortly before its end, and keeps the newest for clients that come back.
 
     Args:
         connection: How to reach the brokers.
         topic: To read.
-        choosing: Decodes its records.
-        most: Events that may wait for a client.
-        failed: Called when reading ended, with why.
+        kind: What its records are.
+        failed: Called when reading ended.
     """
 
     def __init__(
-        self,
-        connection: Connection,
-        topic: str,
-        choosing: Choosing[Any],
-        most: int,
-        failed: Callable[[], None],
+        self, connection: Connection, topic: str, kind: Kind, failed: Callable[[], None]
     ) -> None:
-        self.clients: set[Client] = set()
         self._topic = topic
+        self._kind = kind
         self._failed = failed
-        self._kept: deque[tuple[Record, Any]] = deque()
-        self._most = most
-        self._floor: dict[TopicPartition, int] = {}
+        self._kept: deque[Told] = deque()
+        self._kept_from: dict[TopicPartition, int] = {}
+        self._known_from: dict[TopicPartition, int] = {}
+        self._memories: dict[Hashable, tuple[Choosing[Any], Seen]] = {
+            one.memory: (one, Seen()) for one in kind.wanted.plain()
+        }
+        self._audience = Audience()
+        self._ahead: set[Follower] = set()
         self._subscription = Subscription(
-            connection, [topic], Passing(choosing), Reading(start="end"), Seen(most=1)
+            connection, [topic], _Everything(kind), Reading(start="end", back=KEPT), Seen(most=1)
         )
         self._task: asyncio.Task[None] | None = None
-        self._ended = False
+        self._has_ended = False
 
     async def start(self) -> None:
         """Connect; raises as entering a :class:`Subscription` does."""
         await self._subscription.__aenter__()
-        self._floor = dict(self._subscription.positions)
+        self._known_from = dict(self._subscription.positions)
+        self._kept_from = dict(self._subscription.positions)
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
@@ -161,49 +81,106 @@ class Hub:
         await self._subscription.aclose()
 
     @property
-    def positions(self) -> Positions:
-        """Where the newest clients begin."""
-        return self._subscription.positions
+    def end(self) -> Positions:
+        """Where those begin who want what comes from now on."""
+        ends, here = self._subscription.ends, self._subscription.positions
+        return {one: max(offset, ends.get(one, 0)) for one, offset in here.items()}
 
-    def covers(self, positions: Positions, *, back: int = 0) -> bool:
+    def is_beyond(self, positions: Positions) -> bool:
+        """Say whether positions are ahead of all that is known to be there."""
+        end = self.end
+        return any(offset > end.get(one, -1) for one, offset in positions.items())
+
+    def covers(self, positions: Positions, room: Room, *, back: int = 0) -> bool:
         """Say whether a client at these positions can join.
 
-        What follows them is kept here, fits into its queue, and so are ``back`` records of each
-        partition before.
+        What follows them is, or is about to be, kept here and finds room, and ``back`` records of
+        each partition before them are known here.
         """
-        reaches = (
-            max(positions.get(one, 0) - back, 0) >= floor for one, floor in self._floor.items()
+        behind = sum(max(end - positions.get(one, 0), 0) for one, end in self.end.items())
+        if self._has_ended or behind > room.events:
+            return False
+        kept = (positions.get(one, 0) >= offset for one, offset in self._kept_from.items())
+        known = (
+            max(positions.get(one, 0) - back, 0) >= offset
+            for one, offset in self._known_from.items()
         )
-        behind = sum(newest - positions.get(one, 0) for one, newest in self.positions.items())
-        return not self._ended and behind <= self._most and all(reaches)
+        return all(kept) and all(known) and self._bytes_after(positions) <= room.bytes
 
-    def join(self, client: Client, positions: Positions) -> None:
-        """Give a client what is kept from its positions on, and from now on all that comes.
+    def join(self, follower: Follower, positions: Positions) -> None:
+        """Tell a follower what is kept from its positions on, and from now on all that comes."""
+        follower.positions = dict(positions)
+        if positions != self._subscription.positions:
+            for told in self._kept:
+                follower.offer(told)
+        if follower.is_ahead_of(self._subscription.positions):
+            self._ahead.add(follower)
+        else:
+            self._let_in(follower)
 
-        What is kept from before makes repetitions known to it.
-        """
-        client.positions = dict(positions)
-        for record, value in self._kept:
-            client.offer(record, value)
-        self.clients.add(client)
+    def leave(self, follower: Follower) -> None:
+        """Tell a follower nothing any more."""
+        self._ahead.discard(follower)
+        self._audience.discard(follower)
+
+    def _let_in(self, follower: Follower) -> None:
+        follower.stands = lambda: to_token(self._subscription.positions)
+        self._audience.add(follower)
+
+    def _bytes_after(self, positions: Positions) -> int:
+        size = 0
+        for told in reversed(self._kept):
+            partition = TopicPartition(told.record.topic, told.record.partition)
+            if told.record.offset >= positions.get(partition, 0):
+                size += told.size
+        return size
 
     async def _run(self) -> None:
+        why = "the gateway stops; resume with the last token, here or at another gateway"
         try:
             async for received in self._subscription.received():
-                value, _ = received.value
-                self._keep(received.record, value)
-                for client in list(self.clients):
-                    client.offer(received.record, value)
+                self._take(received.record, received.value)
         except HeadraceError as error:
+            why = f"{error}; resume with the last token"
             log.warning("reading_ended", topic=self._topic, reason=str(error))
         finally:
-            self._ended = True
+            self._has_ended = True
             self._failed()
-            for client in self.clients:
-                client.end()
+            for follower in [*self._audience, *self._ahead]:
+                follower.ended(why)
 
-    def _keep(self, record: Record, value: Any) -> None:
-        self._kept.append((record, value))
+    def _take(self, record: Record, value: Any) -> None:
+        new_to = [
+            memory
+            for memory, (choosing, seen) in self._memories.items()
+            if choosing.is_new(value, seen)
+        ]
+        told = Told(self._kind.event, record, value, new_to)
+        self._keep(told)
+        here: str | None = None
+        for follower in self._audience.of(told):
+            here = here or to_token(self._subscription.positions)
+            follower.tell(told, here)
+        for follower in list(self._ahead):
+            follower.offer(told)
+            if not follower.is_ahead_of(self._subscription.positions):
+                self._ahead.discard(follower)
+                self._let_in(follower)
+
+    def _keep(self, told: Told) -> None:
+        self._kept.append(told)
         if len(self._kept) > KEPT:
-            oldest, _ = self._kept.popleft()
-            self._floor[TopicPartition(oldest.topic, oldest.partition)] = oldest.offset + 1
+            oldest = self._kept.popleft().record
+            self._kept_from[TopicPartition(oldest.topic, oldest.partition)] = oldest.offset + 1
+
+
+class _Everything:
+    """Reads all records of a kind."""
+
+    def __init__(self, kind: Kind) -> None:
+        self._decode = kind.wanted.decode
+
+    def pick(self, record: Record, seen: Seen) -> Any:
+        """Return what a record holds; raises a ``ContractError``."""
+        del seen
+        return self._decode(record)

@@ -5,6 +5,8 @@ from typing import Annotated
 import msgspec
 
 from streams.gateway.page.settings import PageSettings
+from streams.subscription.kinds import KINDS
+from streams.topics import kind_of
 
 TOKENS_VARIABLE = "HEADRACE_GATEWAY_TOKENS"
 """Tokens of clients, separated by commas, where no file names them."""
@@ -36,7 +38,19 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """Of them, with the same token."""
     max_queued_events: Count = 2_000
     """Events waiting for a client, at which it is cut; it resumes by the last id that it has."""
+    max_queued_bytes: Annotated[int, msgspec.Meta(ge=65_536, le=1_073_741_824)] = 4_194_304
+    """Bytes of them, at which it is cut as well."""
     heartbeat_ms: Annotated[float, msgspec.Meta(gt=0, le=3_600_000)] = 15_000.0
     """Silence after which a client is sent a comment."""
     page: PageSettings = PageSettings()
     """Of the live page."""
+
+
+def refused_topic(settings: GatewaySettings, topic: str) -> str | None:
+    """Say why a topic cannot be followed; ``None`` if it can."""
+    if settings.topics:
+        there_are, may = ", ".join(settings.topics), topic in settings.topics
+    else:
+        there_are = "those named " + ", ".join(kind.named for kind in KINDS.values())
+        may = kind_of(topic) in KINDS
+    return None if may else f"topic: {topic[:249]!r} cannot be followed; there are {there_are}"

@@ -24,18 +24,30 @@ class Beginning:
     Attributes:
         wanted: First offset of each partition that is handed out.
         read: First offset that is read; before ``wanted`` for what is only remembered.
+        ends: Where the topics end.
         missed: Offsets that a token wanted and the topic no longer keeps.
     """
 
     wanted: dict[TopicPartition, int]
     read: dict[TopicPartition, int]
+    ends: dict[TopicPartition, int]
     missed: int = 0
 
 
 async def begin(
-    consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition], start: Start
+    consumer: AIOKafkaConsumer,
+    partitions: Collection[TopicPartition],
+    start: Start,
+    *,
+    back: int = 0,
 ) -> Beginning:
     """Look the offsets up.
+
+    Args:
+        consumer: Asks for them.
+        partitions: Of which.
+        start: Where a subscriber wants to begin.
+        back: How many records sooner, of all partitions together, if that is the end.
 
     Raises:
         ConfigurationError: A token is not of these topics, or ahead of them.
@@ -43,9 +55,11 @@ async def begin(
     first = await consumer.beginning_offsets(list(partitions))
     ends = await consumer.end_offsets(list(partitions))
     if start == "beginning":
-        return Beginning(first, first)
+        return Beginning(first, first, ends)
     if start == "end":
-        return Beginning(ends, ends)
+        each = back // max(len(ends), 1)
+        wanted = {one: max(end - each, first[one]) for one, end in ends.items()}
+        return Beginning(wanted, wanted, ends)
     if isinstance(start, datetime):
         if start.tzinfo is None:
             raise ConfigurationError(
@@ -54,7 +68,7 @@ async def begin(
         moment = max(int(start.timestamp() * 1e3), 0)
         found = await consumer.offsets_for_times(dict.fromkeys(partitions, moment))
         wanted = {one: at.offset if (at := found.get(one)) else ends[one] for one in partitions}
-        return Beginning(wanted, wanted)
+        return Beginning(wanted, wanted, ends)
     return _resumed(start, first, ends)
 
 
@@ -83,4 +97,4 @@ def _resumed(
     if missed:
         log.warning("%d offsets since the resume token are no longer kept: passed over", missed)
     read = {one: max(offset - READ_BACK, first[one]) for one, offset in wanted.items()}
-    return Beginning(wanted, read, missed)
+    return Beginning(wanted, read, ends, missed)

@@ -75,11 +75,14 @@ class Reading:
 
     Attributes:
         start: Where to begin; in a group, where nothing is committed.
+        back: Records before the end, of all partitions together, that are handed out as well where
+            reading starts there.
         group: Consumer group, whose members share the partitions; none reads all of them.
         options: More keyword arguments of aiokafka's consumer.
     """
 
     start: Start = "end"
+    back: int = 0
     group: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
 
@@ -98,6 +101,7 @@ class Subscription(Generic[T]):
 
     Attributes:
         counts: What came.
+        ends: Where the topics ended when this began.
     """
 
     def __init__(
@@ -109,6 +113,7 @@ class Subscription(Generic[T]):
         seen: Seen,
     ) -> None:
         self.counts = Counts()
+        self.ends: Positions = {}
         self._connection = connection
         self._topics = tuple(topics)
         self._wanted = wanted
@@ -242,11 +247,12 @@ class Subscription(Generic[T]):
             for topic in self._topics
             for number in range(counts[topic])
         ]
-        beginning = await begin(consumer, partitions, self._reading.start)
+        beginning = await begin(consumer, partitions, self._reading.start, back=self._reading.back)
         _assign(consumer, beginning.read)
         self.counts.missed = beginning.missed
         self._first = beginning.wanted
         self._positions = dict(beginning.wanted)
+        self.ends = beginning.ends
 
     async def _read(self) -> AsyncGenerator[Received[T], None]:
         while (consumer := self._consumer) is not None:

@@ -1,0 +1,122 @@
+"""Streams of server-sent events."""
+
+import asyncio
+from contextlib import suppress
+
+from aiohttp import web
+
+from schemas.errors import BrokerError, ConfigurationError
+from streams import metrics
+from streams.gateway.answers import come_again, refusal
+from streams.gateway.asking import asked, start_of
+from streams.gateway.follower import Follower
+from streams.gateway.guard import Guard
+from streams.gateway.hubs import Hubs
+from streams.gateway.outbox import Outbox
+from streams.gateway.places import Places
+from streams.gateway.settings import GatewaySettings, refused_topic
+from streams.gateway.told import server_sent
+from streams.subscription import Choosing, Start
+
+STREAM_PATH = "/v1/stream/{topic}"
+HEADERS = {
+    "Content-Type": "text/event-stream",
+    "Cache-Control": "no-store",
+    "X-Accel-Buffering": "no",
+}
+
+
+class Streaming:
+    """Serves streams over HTTP.
+
+    Args:
+        hubs: What can be followed.
+        guard: Says who asks.
+        places: How many there may be.
+        settings: Limits.
+    """
+
+    def __init__(self, hubs: Hubs, guard: Guard, places: Places, settings: GatewaySettings) -> None:
+        self._hubs = hubs
+        self._guard = guard
+        self._places = places
+        self._settings = settings
+        self._open: set[Outbox] = set()
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the endpoint."""
+        return [web.get(STREAM_PATH, self._stream, allow_head=False)]
+
+    def stop(self) -> None:
+        """End all streams."""
+        for outbox in self._open:
+            outbox.end()
+
+    async def _stream(self, request: web.Request) -> web.StreamResponse:
+        topic, holder = request.match_info["topic"], self._guard.holder(request) or ""
+        if why := refused_topic(self._settings, topic):
+            return refusal(404, "request", why)
+        if why := self._places.refusal(holder):
+            return come_again(429, "limit", why)
+        with self._places.taken(holder, topic):
+            try:
+                choosing = asked(topic, request.query)
+                start = start_of(topic, request.query, request.headers)
+                return await self._serve(request, topic, choosing, start)
+            except ConfigurationError as error:
+                return refusal(400, "request", str(error))
+            except BrokerError as error:
+                return come_again(503, "broker", str(error))
+
+    async def _serve(
+        self, request: web.Request, topic: str, choosing: Choosing[object], start: Start
+    ) -> web.StreamResponse:
+        """Send a client what it asked for until it leaves, is cut, or there is no more."""
+        outbox = Outbox(self._settings.max_queued_events, self._settings.max_queued_bytes)
+        transport = request.transport
+
+        def cut() -> None:
+            metrics.GATEWAY_CUT.labels(topic).inc()
+            if transport is not None:
+                transport.abort()
+
+        follower = Follower(
+            choosing=choosing,
+            outbox=outbox,
+            form=server_sent,
+            cut=cut,
+            ended=lambda _: outbox.end(),  # it comes back with its last id
+        )
+        async with self._hubs.followed(topic, follower, start):
+            response = web.StreamResponse(headers=HEADERS)
+            self._open.add(outbox)
+            try:
+                await response.prepare(request)
+                await self._write(response, follower, topic)
+            finally:
+                self._open.discard(outbox)
+        return response
+
+    async def _write(self, response: web.StreamResponse, follower: Follower, topic: str) -> None:
+        """Send what waits, until the client leaves or there is no more."""
+        sent = metrics.GATEWAY_EVENTS.labels(topic)
+        outbox = follower.outbox
+        with suppress(ConnectionError):
+            if outbox.is_idle:
+                await response.write(_heartbeat(follower.token))
+            while True:
+                try:
+                    async with asyncio.timeout(self._settings.heartbeat_ms / 1e3):
+                        frames = await outbox.take()
+                except TimeoutError:
+                    # Something may have come since; a heartbeat's id would be ahead of it.
+                    if outbox.is_idle:
+                        await response.write(_heartbeat(follower.token))
+                    continue
+                await response.write(b"".join(frames))
+                sent.inc(len(frames))
+
+
+def _heartbeat(token: str) -> bytes:
+    """Return a comment and an id: a client that was sent nothing yet can resume, too."""
+    return f": heartbeat\nid: {token}\n\n".encode()
