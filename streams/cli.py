@@ -10,6 +10,7 @@ from schemas.errors import HeadraceError
 from streams.offline import stay_offline
 
 COMMANDS = (
+    "app",
     "broker",
     "demo",
     "dlq",

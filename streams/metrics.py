@@ -224,3 +224,8 @@ GATEWAY_REFUSED = Counter(
     "Requests that the gateway did not serve: token, limit or request.",
     ["reason"],
 )
+APP_RECORDS = Counter(
+    "headrace_app_records",
+    "What an app took and made, by outcome: result, no_result, part, repeated, derived, or wake.",
+    ["app", "outcome"],
+)

@@ -1,0 +1,150 @@
+"""Faust with our way of reaching the broker, and without its own bookkeeping of offsets.
+
+Faust 0.15 makes its clients from settings of its own: they know no login tokens from files, read
+what aborted transactions left, and write without idempotence. The classes here put ours in their
+place. And its consumer drops every record whose offset is below one that it has handed out: after
+a rebalance that has lost records, which were put back to be read again. Ours drops none; what comes
+twice is known by its offset where it is taken.
+"""
+
+from collections.abc import Iterable, Mapping, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+import faust
+from aiokafka import AIOKafkaConsumer
+from faust.transport.drivers import aiokafka as driver
+
+HEARTBEATS = 4
+"""Heartbeats within the time after which a silent member is given up."""
+MAX_POLL_RECORDS = 500
+FETCH_WAIT_MS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSettings:
+    """How the clients are made.
+
+    Attributes:
+        options: Of every client: address, identity, TLS and login; holds secrets, never log it.
+        session_timeout_ms: Silence after which the broker gives a member's partitions to others.
+        request_timeout_ms: How long the broker may take to answer.
+        max_request_size: Largest record in bytes.
+    """
+
+    options: Mapping[str, Any]
+    session_timeout_ms: int = 10_000
+    request_timeout_ms: int = 30_000
+    max_request_size: int = 16 * 1024 * 1024
+
+
+class _NothingRead(dict[Any, Any]):
+    """Stands for Faust's memory of what it has handed out, and remembers nothing."""
+
+    def __getitem__(self, key: Any) -> None:
+        return None
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        pass
+
+    def update(self, *arguments: Any, **named: Any) -> None:
+        pass
+
+
+class _ConsumerThread(driver.AIOKafkaConsumerThread):
+    def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
+        del transport
+        clients: ClientSettings = self.app.clients  # type: ignore[attr-defined]
+        self._assignor = self.app.assignor
+        return AIOKafkaConsumer(
+            **clients.options,
+            group_id=self.app.conf.id,
+            partition_assignment_strategy=[self._assignor],
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            max_poll_records=MAX_POLL_RECORDS,
+            max_poll_interval_ms=10 * clients.session_timeout_ms,
+            fetch_max_wait_ms=FETCH_WAIT_MS,
+            request_timeout_ms=clients.request_timeout_ms,
+            session_timeout_ms=clients.session_timeout_ms,
+            heartbeat_interval_ms=clients.session_timeout_ms // HEARTBEATS,
+            rebalance_timeout_ms=3 * clients.session_timeout_ms,
+        )
+
+
+class _Consumer(driver.Consumer):
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._read_offset: MutableMapping[Any, Any] = _NothingRead()
+
+    def _new_consumer_thread(self) -> driver.AIOKafkaConsumerThread:
+        return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+
+class _Producer(driver.Producer):
+    def _settings_auth(self) -> Mapping[str, Any]:
+        return {}
+
+    def _settings_extra(self) -> Mapping[str, Any]:
+        clients: ClientSettings = self.app.clients  # type: ignore[attr-defined]
+        plain = {"security_protocol": "PLAINTEXT"}
+        return {
+            **plain,
+            **clients.options,
+            "enable_idempotence": True,
+            "acks": "all",
+            "linger_ms": 0,
+            "max_request_size": clients.max_request_size,
+            "request_timeout_ms": clients.request_timeout_ms,
+        }
+
+
+class _Transport(driver.Transport):
+    Consumer = _Consumer
+    Producer = _Producer
+
+
+class FaustApp(faust.App):
+    """A Faust app without web server, directories and leader topic.
+
+    Args:
+        name: Names the consumer group and begins the names of its topics.
+        partitions: Of its tables.
+        clients: How to reach the broker.
+    """
+
+    def __init__(self, name: str, *, partitions: int, clients: ClientSettings) -> None:
+        self.clients = clients
+        super().__init__(
+            name,
+            broker=_urls(str(clients.options["bootstrap_servers"])),
+            store="memory://",
+            key_serializer="raw",
+            value_serializer="raw",
+            topic_partitions=partitions,
+            topic_allow_declare=False,
+            topic_disable_leader=True,
+            table_standby_replicas=0,
+            stream_wait_empty=False,
+            web_enabled=False,
+            broker_session_timeout=clients.session_timeout_ms / 1e3,
+            broker_request_timeout=clients.request_timeout_ms / 1e3,
+            producer_request_timeout=clients.request_timeout_ms / 1e3,
+            # Nothing is acknowledged in Faust's way, so it has nothing to commit.
+            broker_commit_interval=60.0,
+        )
+
+    def _new_transport(self) -> Any:
+        return _Transport(self.conf.broker_consumer, self)
+
+    def _new_producer_transport(self) -> Any:
+        return _Transport(self.conf.broker_producer, self)
+
+    def _create_directories(self) -> None:
+        """Leave the disk alone: the table is in memory."""
+
+
+def _urls(bootstrap_servers: str) -> list[str]:
+    servers: Iterable[str] = bootstrap_servers.split(",")
+    return [f"kafka://{server.strip()}" for server in servers if server.strip()]

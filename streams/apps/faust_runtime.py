@@ -1,0 +1,394 @@
+"""Runs a :class:`~streams.apps.keyed.KeyedApp` on Faust: at least once, each step as if once.
+
+Faust takes part in the group, fetches, and restores the table from its changelog. It is not left
+to say what may be committed: it acknowledges events whose handler raised, and those that it passes
+over because a rebalance began while they waited; and it commits beyond what is not acknowledged
+where nothing was committed before. The topics are therefore read without its acknowledgements,
+and the protocol is this one:
+
+1. The group's assignment changed and the table is restored. The flow is stopped until it is known
+   where each partition goes on: at what is committed, or else at its beginning.
+2. A result is taken and spread. Its parts are sent to the inner topic and acknowledged; then the
+   result's offset may be committed (:mod:`streams.apps.settling`).
+3. A part is taken and its step made, on the state in memory. What is derived is sent and
+   acknowledged; then the state goes to the changelog and is acknowledged; then the part's offset
+   may be committed. A crash in between repeats the step, on the earlier state or on its own: the
+   same is derived again, or the step knows the repetition.
+4. At every commit interval the positions of owned partitions are committed, by explicit offset.
+5. Partitions are about to be revoked: no more is taken, what was taken is settled within the drain
+   time and committed. Then the table is forgotten, all of it: what is owned next is read again from
+   the changelog, because another member may have written there.
+6. A part that is missing in between (Faust's buffers were lost), a failed acknowledgement, a table
+   that was not restored to its end, or a process that slept longer than its session ends
+   :meth:`Runtime.run` with an error. Its process must end too, and be started again.
+
+Of 6, the last matters most: while a process sleeps, the broker gives its partitions to another,
+and a state that it wrote afterwards would replace a newer one.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any
+
+import structlog
+from aiokafka import TopicPartition
+from faust.types import Message, StreamT
+
+from schemas.encode import decode_result
+from schemas.errors import ContractError
+from streams.apps.faust_clients import ClientSettings, FaustApp
+from streams.apps.keyed import KeyedApp
+from streams.apps.pulse import AppFailedError, Pulse
+from streams.apps.settling import Outgoing, Settler, Taken
+from streams.apps.waking import Alarms
+
+log = structlog.get_logger(__name__)
+
+TABLE = "state"
+COMMIT_S = 0.5
+DRAIN_S = 10.0
+"""How long a stop or a rebalance may wait for what was taken."""
+STOP_S = 10.0
+"""How long Faust may take to stop."""
+LONGEST_SLEEP_S = 1.0
+"""The wall clock may be set; nobody sleeps longer on what it said before."""
+
+Count = Callable[[str, int], None]
+"""Takes an outcome and how many more there were of it."""
+
+
+class Runtime:
+    """Runs one app as a member of its group.
+
+    Args:
+        app: What is run.
+        name: Names the group and begins the names of the app's own topics.
+        partitions: Of the inner topic and the changelog, which exist.
+        clients: How to reach the broker.
+        count: Told of what happens.
+        clock: Unix seconds.
+    """
+
+    def __init__(
+        self,
+        app: KeyedApp,
+        *,
+        name: str,
+        partitions: int,
+        clients: ClientSettings,
+        count: Count = lambda *_: None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._app = app
+        self._count = count
+        self._clock = clock
+        self._faust: Any = FaustApp(name, partitions=partitions, clients=clients)
+        self.parts_topic, self.changelog_topic = own_topics(name)
+        agents = {self._spread: app.inputs, self._step: (self.parts_topic,)}
+        for agent, topics in agents.items():
+            channel = self._faust.topic(*topics, key_type=bytes, value_type=bytes, acks=False)
+            self._faust.agent(channel)(agent)
+        self._table: Any = self._faust.Table(TABLE, key_type=bytes, value_type=bytes)
+        self._pulse = Pulse(clients.session_timeout_ms / 1e3)
+        self._spreading = Settler(self._send, self._pulse.check)
+        self._stepping = Settler(self._send, self._pulse.check)
+        self._alarms = Alarms()
+        self._alarm_set = asyncio.Event()
+        self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._assignment = 0
+        self._committing = asyncio.Lock()
+        self._next: dict[TopicPartition, int] = {}
+        self._committed: dict[TopicPartition, int] = {}
+        self.is_open = False
+        """Whether records are taken: partitions are assigned and the table is restored."""
+
+    @property
+    def progress(self) -> int:
+        """Moves as long as records are settled, or the table is being restored."""
+        restored = self._faust.tables.recovery.active_offsets.values()
+        seen: int = sum(offset for offset in restored if offset is not None)
+        return self._spreading.settled + self._stepping.settled + seen
+
+    @property
+    def in_flight(self) -> int:
+        """Records taken and not settled."""
+        return self._spreading.waiting + self._stepping.waiting
+
+    @property
+    def positions(self) -> Mapping[TopicPartition, int]:
+        """Where each owned partition of the inputs and the inner topic goes on."""
+        return {**self._committed, **self._spreading.positions, **self._stepping.positions}
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run until ``stop`` is set, then settle and commit what was taken.
+
+        Raises:
+            KafkaError: A record could not be written.
+            AppFailedError: Faust failed or cannot be trusted any more; start the process again.
+        """
+        self._faust.on_partitions_revoked.connect(self._on_revoked)
+        self._faust.on_rebalance_complete.connect(self._on_restored)
+        running = [
+            asyncio.create_task(coroutine)
+            for coroutine in (
+                self._spreading.run(),
+                self._stepping.run(),
+                self._commit_regularly(),
+                self._wake_keys(),
+                self._pulse.run(),
+                self._until_crashed(),
+            )
+        ]
+        starting = asyncio.create_task(self._faust.start())
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await self._first_end(stopping, [*running, self._failure], starting)
+            await self._close()
+        finally:
+            for task in (stopping, starting, *running):
+                task.cancel()
+            await self._stop_faust()
+            await asyncio.gather(stopping, starting, *running, return_exceptions=True)
+
+    async def _first_end(
+        self,
+        stopping: asyncio.Future[Any],
+        running: list[asyncio.Future[Any]],
+        starting: asyncio.Future[Any],
+    ) -> None:
+        waited: set[asyncio.Future[Any]] = {stopping, starting, *running}
+        while not stopping.done():
+            done, waited = await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+            for each in done:
+                each.result()
+
+    async def _until_crashed(self) -> None:
+        await self._faust._crashed.wait()  # noqa: SLF001 - Faust has no public way
+        raise AppFailedError(f"Faust crashed: {self._faust.crash_reason!r}")
+
+    async def _stop_faust(self) -> None:
+        try:
+            async with asyncio.timeout(STOP_S):
+                await self._faust.stop()
+        except Exception as error:  # noqa: BLE001 - the process ends, whatever it is
+            log.warning("faust_not_stopped", error=repr(error))
+
+    async def _close(self) -> None:
+        self._stop_flow()
+        self._faust.flow_control.clear()
+        if not await self._drained():
+            raise AppFailedError(f"what was taken could not be settled in {DRAIN_S:g} s")
+        await self._commit()
+
+    # Records
+
+    async def _spread(self, stream: StreamT[Any]) -> None:
+        await self._each(stream, self._take_result, self._spreading)
+
+    async def _step(self, stream: StreamT[Any]) -> None:
+        await self._each(stream, self._take_part, self._stepping)
+
+    async def _each(
+        self, stream: StreamT[Any], take: Callable[[Message], None], settler: Settler
+    ) -> None:
+        try:
+            async for event in stream.events():
+                if self.is_open:
+                    take(event.message)
+                    await settler.room()
+        except Exception as error:  # noqa: BLE001 - Faust would go on with the next event
+            self._fail(error)
+
+    def _take_result(self, message: Message) -> None:
+        partition = TopicPartition(message.topic, message.partition)
+        if message.offset < self._next.get(partition, 0):
+            return
+        self._next[partition] = message.offset + 1
+        try:
+            result = decode_result(message.value or b"")
+        except ContractError as error:
+            log.warning("no_result", topic=message.topic, offset=message.offset, error=str(error))
+            self._count("no_result", 1)
+            self._spreading.take(Taken(partition, message.offset))
+            return
+        parts = tuple(
+            Outgoing(self.parts_topic, key.encode(), part) for key, part in self._app.spread(result)
+        )
+        self._count("result", 1)
+        self._spreading.take(Taken(partition, message.offset, parts))
+
+    def _take_part(self, message: Message) -> None:
+        partition = TopicPartition(message.topic, message.partition)
+        expected = self._next.get(partition, message.offset)
+        if message.offset < expected:
+            return
+        if message.offset > expected:
+            raise AppFailedError(
+                f"{message.topic}/{message.partition}: offset {expected} was passed over, "
+                f"{message.offset} came"
+            )
+        self._next[partition] = message.offset + 1
+        key, states = message.key or b"", self._states
+        step = self._app.step(key.decode(), states.get(key), message.value or b"")
+        if step is None:
+            self._count("repeated", 1)
+            self._stepping.take(Taken(partition, message.offset))
+            return
+        states[key] = step.state
+        self._set_alarm(key, step.state)
+        self._count("part", 1)
+        self._count("derived", len(step.derived))
+        derived = tuple(
+            Outgoing(self._app.output, one.key, one.value, one.headers) for one in step.derived
+        )
+        state = Outgoing(self.changelog_topic, key, step.state, partition=message.partition)
+        self._stepping.take(Taken(partition, message.offset, derived, state))
+
+    @property
+    def _states(self) -> dict[bytes, bytes]:
+        """The table in memory, past what would write each change to the changelog at once."""
+        states: dict[bytes, bytes] = self._table.data.data
+        return states
+
+    async def _send(self, record: Outgoing) -> Awaitable[Any]:
+        acknowledged: Awaitable[Any] = await self._faust.producer.send(
+            record.topic, record.key, record.value, record.partition, None, record.headers
+        )
+        return acknowledged
+
+    # Wake-ups
+
+    def _set_alarm(self, key: bytes, state: bytes) -> None:
+        if self._app.wake is not None:
+            self._alarms.set(key, self._app.wake(key.decode(), state))
+            self._alarm_set.set()
+
+    async def _wake_keys(self) -> None:
+        while True:
+            now, at = self._clock(), self._alarms.next_at
+            sleep_s = LONGEST_SLEEP_S if at is None else min(max(at - now, 0.0), LONGEST_SLEEP_S)
+            if self.is_open and (due := self._alarms.due(now)):
+                sent = [await self._send(Outgoing(self.parts_topic, *each)) for each in due]
+                await asyncio.gather(*sent)
+                self._count("wake", len(due))
+                continue
+            try:
+                async with asyncio.timeout(max(sleep_s, 0.001)):
+                    await self._alarm_set.wait()
+            except TimeoutError:
+                continue
+            self._alarm_set.clear()
+
+    # Partitions
+
+    async def _on_revoked(self, *_: Any, **__: Any) -> None:
+        await self._guarded(self._give_up())
+
+    async def _on_restored(self, *_: Any, **__: Any) -> None:
+        await self._guarded(self._take_over())
+
+    async def _guarded(self, handler: Coroutine[Any, Any, None]) -> None:
+        try:
+            await handler
+        except Exception as error:  # noqa: BLE001 - Faust would log it and go on
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        if not self._failure.done():
+            self._failure.set_exception(error)
+
+    def _stop_flow(self) -> None:
+        self.is_open = False
+        self._faust.consumer.stop_flow()
+        self._faust.flow_control.suspend()
+
+    async def _give_up(self) -> None:
+        """Settle and commit what was taken, then forget what belongs to the assignment."""
+        self._assignment += 1
+        self.is_open = False
+        if not await self._drained():
+            raise AppFailedError(f"a rebalance waited {DRAIN_S:g} s for records to be settled")
+        await self._commit()
+        for settler in (self._spreading, self._stepping):
+            settler.forget()
+        self._next.clear()
+        self._committed.clear()
+        self._alarms.clear()
+        self._states.clear()
+        self._faust.tables.recovery.active_offsets.clear()
+        log.info("partitions_given_up")
+
+    async def _take_over(self) -> None:
+        """Learn where each partition goes on; Faust starts the flow afterwards.
+
+        It would let records in before it has put the positions back, and then clear its buffers.
+        """
+        assignment = self._assignment
+        self._stop_flow()
+        consumer = self._faust.consumer
+        owned = {TopicPartition(*one) for one in consumer.assignment()}
+        tables = {one for one in owned if one.topic == self.changelog_topic}
+        rest = owned - tables
+        ends = await consumer.highwaters(*owned) if owned else {}
+        committed = await consumer.seek_to_committed() if rest else {}
+        begins = await consumer.earliest_offsets(*rest) if rest else {}
+        if assignment != self._assignment:
+            return  # another rebalance began meanwhile
+        self._check_restored({one: ends[one] for one in tables})
+        self._check_together(owned)
+        for one in rest:
+            at = committed.get(one) or 0
+            # A topic that was made anew is read from its beginning.
+            self._committed[one] = at if begins[one] <= at <= ends[one] else begins[one]
+        self._next = dict(self._committed)
+        for key, state in self._states.items():
+            self._set_alarm(key, state)
+        self.is_open = True
+        log.info("partitions_taken_over", partitions=len(rest), keys=len(self._states))
+
+    def _check_restored(self, ends: Mapping[TopicPartition, int]) -> None:
+        offsets = self._faust.tables.recovery.active_offsets
+        for partition, end in ends.items():
+            reached = offsets.get(partition)
+            if end > 0 and (reached is None or reached < end - 1):
+                raise AppFailedError(
+                    f"{partition.topic}/{partition.partition}: was restored to {reached} of {end}"
+                )
+
+    def _check_together(self, owned: set[TopicPartition]) -> None:
+        """Make sure that the parts of a key come where its state is."""
+        parts, states = (
+            {one.partition for one in owned if one.topic == topic}
+            for topic in (self.parts_topic, self.changelog_topic)
+        )
+        if parts != states:
+            raise AppFailedError(
+                f"partitions {sorted(parts)} of {self.parts_topic} were assigned with "
+                f"{sorted(states)} of {self.changelog_topic}; both topics must have as many"
+            )
+
+    async def _drained(self) -> bool:
+        return all([await each.drain(DRAIN_S) for each in (self._spreading, self._stepping)])
+
+    async def _commit_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(COMMIT_S)
+            await self._commit()
+
+    async def _commit(self) -> None:
+        async with self._committing:
+            self._pulse.check()
+            positions = self.positions
+            moved = {one: at for one, at in positions.items() if at != self._committed.get(one)}
+            if moved and await self._faust.consumer._commit(moved):  # noqa: SLF001
+                self._committed |= {one: moved[one] for one in self._committed.keys() & moved}
+
+
+def own_topics(name: str) -> tuple[str, str]:
+    """Return the names of an app's inner topic and of its changelog.
+
+    Args:
+        name: Of its group.
+    """
+    return f"{name}-parts", f"{name}-{TABLE}-changelog"

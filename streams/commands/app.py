@@ -1,0 +1,38 @@
+"""``headrace app``."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from streams.app_process import run_app
+from streams.apps.registry import APPS
+from streams.options import config_option
+from streams.settings import load_settings
+
+
+@click.command()
+@click.argument("name", metavar="NAME", type=click.Choice(sorted(APPS)))
+@click.option("--bootstrap-servers", metavar="H:P", help="Brokers, separated by commas.")
+@click.option("--partitions", type=int, help="Partitions of topics that are created.")
+@click.option("--create-topics/--no-create-topics", default=None, help="Create missing topics.")
+@click.option("--metrics-port", type=int, help="Port of /metrics, /healthz, /readyz; 0: a free one")
+@click.option("--metrics-host", help="Address of the same; loopback unless told otherwise.")
+@config_option
+@click.option("--log-format", type=click.Choice(["console", "json"]))
+@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]))
+def command(name: str, config: Path | None, **flags: Any) -> None:
+    """Derive signals or alerts from results, until stopped.
+
+    NAME is one of the apps that ship; each is a consumer group of its own, whose members share the
+    partitions. What they derive, and how they are set, is in docs/apps.md.
+
+    SIGTERM and Ctrl-C settle what was taken in, commit it, and exit with 0.
+
+    \b
+    Examples:
+      headrace app signals
+      headrace app alerts --config headrace.toml --metrics-port 9465
+    """  # noqa: D301 - click reads \b itself
+    settings = load_settings(config=config, flags=flags)
+    run_app(APPS[name](settings.apps), settings)

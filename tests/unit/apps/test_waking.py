@@ -1,0 +1,46 @@
+"""Keys are woken at the time that they last asked for."""
+
+from streams.apps.keyed import Wake
+from streams.apps.waking import Alarms
+
+
+def test_keys_come_out_when_they_are_due_the_earliest_first() -> None:
+    """Each once."""
+    alarms = Alarms()
+    alarms.set(b"late", Wake(30.0, b"3"))
+    alarms.set(b"second", Wake(20.0, b"2"))
+    alarms.set(b"first", Wake(10.0, b"1"))
+    assert alarms.next_at == 10.0
+    assert alarms.due(9.9) == []
+    assert alarms.due(20.0) == [(b"first", b"1"), (b"second", b"2")]
+    assert alarms.due(20.0) == []
+    assert (alarms.next_at, len(alarms)) == (30.0, 1)
+
+
+def test_a_later_answer_replaces_the_earlier_one() -> None:
+    """Later or sooner, and never is an answer too."""
+    alarms = Alarms()
+    alarms.set(b"key", Wake(10.0, b"old"))
+    alarms.set(b"key", Wake(50.0, b"new"))
+    assert alarms.due(10.0) == []
+    alarms.set(b"key", Wake(5.0, b"newest"))
+    assert alarms.due(60.0) == [(b"key", b"newest")]
+    alarms.set(b"key", Wake(70.0, b"never"))
+    alarms.set(b"key", None)
+    assert (alarms.due(80.0), alarms.next_at) == ([], None)
+
+
+def test_the_same_time_asked_for_twice_wakes_once() -> None:
+    """The part is the one of the last answer."""
+    alarms = Alarms()
+    for part in (b"a", b"b"):
+        alarms.set(b"key", Wake(10.0, part))
+    assert alarms.due(10.0) == [(b"key", b"b")]
+
+
+def test_what_is_forgotten_wakes_nobody() -> None:
+    """As at a rebalance."""
+    alarms = Alarms()
+    alarms.set(b"key", Wake(10.0, b"part"))
+    alarms.clear()
+    assert (alarms.next_at, alarms.due(99.0)) == (None, [])
