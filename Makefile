@@ -18,7 +18,7 @@ demo: $(VENV)/.demo  ## stream events through a broker, the models and back (ARG
 test: $(VENV)/.dev  ## the test suite, on real Kafka where a JDK or Docker is at hand
 	$(BIN)/python -m pytest $(ARGS)
 
-slow: $(VENV)/.dev  ## the tests that take minutes each and are no part of `make test`
+slow: $(VENV)/.dev  ## the tests that take half a minute and more, no part of `make test`
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
 faults: $(VENV)/.dev  ## kill, cut, freeze and poison for minutes, then audit (ARGS="--faults 300 --seed 7")

@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import NoReturn
 
+import hypothesis
 import pytest
 from aiokafka.admin import NewTopic
 
@@ -16,6 +17,12 @@ from streams.broker import AUTO, PROVIDERS, RunningBroker, available, open_broke
 from streams.clients import open_admin
 from streams.connection import Connection
 from streams.topics import until_led
+
+# How fast examples are made says how busy the machine is, not that a property does not hold.
+hypothesis.settings.register_profile(
+    "any-machine", suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any-machine")
 
 REQUIRE_REAL_KAFKA = "HEADRACE_REQUIRE_REAL_KAFKA"
 

@@ -18,7 +18,7 @@ from tests.integration.worker import (
     wait_for_records,
 )
 
-pytestmark = [pytest.mark.real_kafka, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.real_kafka, pytest.mark.slow, pytest.mark.timeout(240)]
 
 PARTITIONS = 2
 AWAY_S = 8.0

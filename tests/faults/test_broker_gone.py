@@ -11,7 +11,7 @@ from streams.topics import ensure_topics
 from tests.conftest import BrokerFactory
 from tests.integration.worker import producing, running_worker
 
-pytestmark = [pytest.mark.real_kafka, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.real_kafka, pytest.mark.slow, pytest.mark.timeout(240)]
 
 TOPICS = ("events.news", "results.news", "events.news.dlq")
 DRAIN_MS = 1_000

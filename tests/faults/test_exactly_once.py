@@ -23,7 +23,7 @@ from tests.integration.worker import (
     running_worker,
 )
 
-pytestmark = [pytest.mark.real_kafka, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.real_kafka, pytest.mark.slow, pytest.mark.timeout(300)]
 
 BEYOND_THE_SESSION_S = 8.5
 SETTINGS = """

@@ -9,7 +9,7 @@ from tests.fakes.small_model import write_small_checkpoint
 from tests.faults.run import Plan, run
 from tests.faults.schedule import Fault, Kind
 
-pytestmark = [pytest.mark.real_kafka, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.real_kafka, pytest.mark.slow, pytest.mark.timeout(180)]
 
 FAULTS: list[tuple[float, Kind, str, dict[str, float | str]]] = [
     (0.1, Kind.POISON, "input", {}),
