@@ -36,6 +36,8 @@ class BatchRun(NamedTuple):
         seconds: Run time.
         predicted_s: What it should hardly have exceeded; 0 where nothing was known.
         clean: No event failed, so the run time says what such a batch costs.
+        started: Monotonic seconds.
+        works: What it held, in order.
     """
 
     events: int
@@ -44,10 +46,12 @@ class BatchRun(NamedTuple):
     effort: str
     predicted_s: float
     clean: bool
+    started: float
+    works: tuple[Work, ...]
 
 
 ObserveBatch = Callable[[BatchRun], None]
-"""Called on the event loop after each batch."""
+"""Called on the event loop after each batch, in the same turn as its completions are delivered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +287,8 @@ class Scheduler:
                     effort=batch.effort.name,
                     predicted_s=flight.predicted_s,
                     clean=job.clean,
+                    started=job.started,
+                    works=flight.works,
                 )
             )
 

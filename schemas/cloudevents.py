@@ -221,3 +221,15 @@ def traceparent(attributes: Attributes) -> str | None:
         if isinstance(value, str) and _TRACEPARENT(value):
             return value
     return None
+
+
+def traceparent_of(record: Record) -> str | None:
+    """Return the W3C trace context that a record's headers hold, whatever else is wrong with it."""
+    for wanted in ("traceparent", "ce_traceparent"):
+        for name, value in reversed(record.headers):
+            if name.lower() == wanted and value is not None:
+                text = value.decode("latin-1")
+                if _TRACEPARENT(text):
+                    return text
+                break
+    return None

@@ -22,6 +22,10 @@ REDACTED = "headrace_redacted"
 """Something of the original was masked, or all of its value withheld, as the worker's settings
 ask; says which."""
 
+TRACEPARENT = "headrace_traceparent"
+"""W3C trace context of the letter itself, where its event was followed: below the original's, which
+stays as it was."""
+
 _MESSAGE_CHARS = 1_000
 _FIELDS = (
     "error",
@@ -37,7 +41,11 @@ _FIELDS = (
 
 
 def encode_dead_letter(
-    letter: DeadLetter, record: Record, *, limits: Limits = DEFAULT_LIMITS
+    letter: DeadLetter,
+    record: Record,
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+    traceparent: str | None = None,
 ) -> Outbound:
     """Write a dead letter: value and key are the original's, and so are its headers.
 
@@ -48,6 +56,7 @@ def encode_dead_letter(
         letter: What is wrong; its ``attempts`` are those since the record was read.
         record: The original.
         limits: How many and how large the original's headers may be; what is beyond is left out.
+        traceparent: The letter's own trace context, if it has one.
     """
     kept = _kept(record, limits)
     headers = [*kept, *_description(letter, letter.attempts + previous_attempts(record))]
@@ -56,6 +65,8 @@ def encode_dead_letter(
         headers.append((HEADERS_OMITTED, str(omitted).encode()))
     if record.value is None:
         headers.append((NULL_VALUE, b"true"))
+    if traceparent is not None:
+        headers.append((TRACEPARENT, traceparent.encode()))
     return Outbound(key=record.key, value=record.value or b"", headers=headers)
 
 

@@ -16,6 +16,7 @@ from inference.result_cache import content_key
 from inference.stack_digest import stack_digest
 from inference.trial import CrashedError
 from inference.work import DEFAULT_PRIORITY, OverloadPolicy, Work
+from schemas.cloudevents import traceparent_of
 from schemas.errors import ContractError
 from schemas.events import Modality
 from schemas.kafka import Inbound, Record, decode_event
@@ -28,6 +29,7 @@ from streams.offsets import OffsetTracker
 from streams.quarantine import Ward
 from streams.sessions import Context, Sessions, encode_in_context
 from streams.sources import Sources
+from streams.tracing.traced import EventTrace, TopicTracing
 from streams.verdicts import Admitted
 
 POISON = "poison"
@@ -45,11 +47,16 @@ NOTHING = Encoded(tokens=0, data=None)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rejected:
-    """A record that cannot be classified, with the letter that says why."""
+    """A record that cannot be classified, with the letter that says why.
+
+    Attributes:
+        trace: Follows it, if it is one of those that are followed.
+    """
 
     letter: DeadLetter
     record: Record
     tracker: OffsetTracker
+    trace: EventTrace | None = None
 
 
 class _Decoded(NamedTuple):
@@ -59,6 +66,7 @@ class _Decoded(NamedTuple):
         timestamp_ms: When the event entered Kafka.
         context: What the model is to read before it.
         seen: What is known of it by the images before it.
+        trace: Follows it, if it is one of the events that are followed.
     """
 
     record: Record
@@ -66,6 +74,7 @@ class _Decoded(NamedTuple):
     timestamp_ms: float
     context: Context
     seen: Seen
+    trace: EventTrace | None
 
 
 class Ingress:
@@ -80,6 +89,7 @@ class Ingress:
         lead_s: Says how long results take to reach subscribers once they are there.
         refuse: Says why a work, of no tokens yet, cannot be in time any more; ``None`` if it may.
         ward: Takes events that processes died over; none are if it is unset.
+        tracing: Follows events; none are if it is unset.
     """
 
     def __init__(
@@ -97,8 +107,10 @@ class Ingress:
         lead_s: Callable[[], float] = lambda: 0.0,
         refuse: Callable[[Work], str | None] = lambda _: None,
         ward: Ward | None = None,
+        tracing: TopicTracing | None = None,
     ) -> None:
         self._ward = ward
+        self._tracing = tracing
         self._modality = modality
         self._engine = engine
         self._clock = clock
@@ -130,9 +142,11 @@ class Ingress:
                     record, self._modality, now_ms=int(now_ms), limits=self._limits
                 )
             except ContractError as error:
-                self._reject(
-                    self.rejection(record, tracker, error.code, error, event_id=error.event_id)
+                rejected = self.rejection(
+                    record, tracker, error.code, error, event_id=error.event_id
                 )
+                trace = self._trace(record, now_ms) if self._tracing is not None else None
+                self._reject(replace(rejected, trace=trace))
             else:
                 decoded.append(self._look(record, inbound, now_ms))
         if self._ward is not None and self._ward.has_suspects and decoded:
@@ -231,12 +245,18 @@ class Ingress:
         return Rejected(letter, record, tracker)
 
     def _look(self, record: Record, inbound: Inbound, now_ms: float) -> _Decoded:
-        # A record without a timestamp counts from its arrival here.
-        stamped = record.timestamp_ms is not None and record.timestamp_ms >= 0
-        timestamp_ms = float(record.timestamp_ms) if stamped else now_ms  # type: ignore[arg-type]
+        timestamp_ms = _timestamp_ms(record, now_ms)
         context = self._sessions.take(inbound)
         seen = self.frames.look(inbound.event, timestamp_ms)
-        return _Decoded(record, inbound, timestamp_ms, context, seen)
+        trace = None
+        if self._tracing is not None:
+            trace = self._tracing.begin(record, inbound.traceparent, timestamp_ms)
+        return _Decoded(record, inbound, timestamp_ms, context, seen, trace)
+
+    def _trace(self, record: Record, now_ms: float) -> EventTrace | None:
+        """Follow a record that holds no event, by its headers alone."""
+        assert self._tracing is not None  # noqa: S101 - asked for by those who have it
+        return self._tracing.begin(record, traceparent_of(record), _timestamp_ms(record, now_ms))
 
     def _encode(
         self, decoded: list[_Decoded], tracker: OffsetTracker
@@ -253,22 +273,25 @@ class Ingress:
                 )
         except Exception as error:  # noqa: BLE001 - whatever the tokenizer raises
             if len(decoded) == 1:
-                record, inbound, *_ = decoded[0]
-                self._reject(self.failure(record, tracker, error, event_id=inbound.event.id))
+                one = decoded[0]
+                rejected = self.failure(one.record, tracker, error, event_id=one.inbound.event.id)
+                self._reject(replace(rejected, trace=one.trace))
                 return []
             # One unreadable event must not take its neighbours along, nor the worker down.
             return [pair for one in decoded for pair in self._encode([one], tracker)]
         return list(zip(decoded, encoded, strict=True))
 
     def _work(self, decoded: _Decoded, encoded: Encoded, tracker: OffsetTracker) -> Work:
-        record, inbound, timestamp_ms, _, seen = decoded
+        record, inbound, timestamp_ms, _, seen, trace = decoded
         now, wall_ms = self._clock.monotonic(), self._clock.wall() * 1e3
         budget_ms = self._budget_ms if inbound.budget_ms is None else inbound.budget_ms
         policy = inbound.on_overload
         wanted = self._tells_contents and encoded is not NOTHING
         content = content_key(inbound.event, encoded) if wanted else None
         return Work(
-            handle=Admitted(inbound, record, timestamp_ms, budget_ms, tracker, seen, content),
+            handle=Admitted(
+                inbound, record, timestamp_ms, budget_ms, tracker, seen, content, trace=trace
+            ),
             encoded=encoded,
             arrival=now,
             # The one place where wall clock becomes monotonic clock.
@@ -277,6 +300,12 @@ class Ingress:
             on_overload=self._on_overload if policy is None else OverloadPolicy(policy),
             subject=self._sources.subject_of(inbound),
         )
+
+
+def _timestamp_ms(record: Record, now_ms: float) -> float:
+    """Return when a record entered Kafka; one without a timestamp counts from its arrival here."""
+    stamped = record.timestamp_ms
+    return now_ms if stamped is None or stamped < 0 else float(stamped)
 
 
 def _content_type(record: Record) -> str | None:

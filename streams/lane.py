@@ -1,6 +1,7 @@
 """The way of one topic's events through the worker, from records to parcels."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import groupby
 
 from aiokafka import ConsumerRecord
@@ -28,6 +29,7 @@ from streams.quarantine import Quarantine
 from streams.redaction.redactor import Redactor
 from streams.revising import Reviser
 from streams.routes import Route
+from streams.tracing.traced import EventTrace, Tracing
 from streams.verdicts import IN_TIME, Admitted, to_classification
 
 MOST_LEAD = 0.5
@@ -50,6 +52,7 @@ class Lane:
         breaker: When events are no longer let in, because too many become dead letters; they always
             are if it is unset.
         redactor: Masks what is published; nothing is if it is unset.
+        tracing: Follows events; none are if it is unset.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class Lane:
         quarantine: Quarantine | None = None,
         breaker: BreakerSettings | None = None,
         redactor: Redactor | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         self.modality = modality = route.modality
         self.topic = route.topic
@@ -78,6 +82,11 @@ class Lane:
         self._ledger = ledger
         self._publisher = publisher
         self._redactor = redactor
+        self._tracing = None
+        if tracing is not None:
+            self._tracing = tracing.of_topic(
+                route, model=self._model, clock=clock, names_events=redactor is None
+            )
         self._results = route.results
         self._dead_letters = route.dead_letters
         cache = cache or Cache(enabled=False)
@@ -97,6 +106,7 @@ class Lane:
             lead_s=lambda: min(max(0.0, publisher.lead_s - reserve_s), most_lead_s),
             refuse=self._refuse,
             ward=quarantine.ward(route.model, engine, self._deliver) if quarantine else None,
+            tracing=self._tracing,
         )
         full = engine.efforts[0]
         self._known = KnownAnswers(cache, self._ingress.frames, full, route, clock)
@@ -183,14 +193,13 @@ class Lane:
             if admitted.revises is not None:
                 self._answer_again(completion)
             elif completion.error is not None:
-                self._bury(
-                    self._ingress.failure(
-                        admitted.record,
-                        admitted.tracker,
-                        completion.error,
-                        event_id=admitted.inbound.event.id,
-                    )
+                failed = self._ingress.failure(
+                    admitted.record,
+                    admitted.tracker,
+                    completion.error,
+                    event_id=admitted.inbound.event.id,
                 )
+                self._bury(replace(failed, trace=admitted.trace))
             else:
                 self._answer(self._known.rescue(completion), admitted)
         self.gate.judge()
@@ -223,6 +232,8 @@ class Lane:
             due_ms = admitted.timestamp_ms + admitted.budget_ms
             if verdict in IN_TIME and self._clock.wall() * 1e3 > due_ms:
                 metrics.OVERDUE_RESULTS.labels(*self._labels).inc()
+            if admitted.trace is not None:
+                admitted.trace.answered(completion)
             self._ledger.complete(admitted.tracker, admitted.inbound.source.offset)
 
         tracker, offset = admitted.tracker, admitted.inbound.source.offset
@@ -245,8 +256,12 @@ class Lane:
         def make() -> Outbound:
             return self._outbound(self._classification(completion), admitted)
 
+        def acknowledged() -> None:
+            if admitted.trace is not None:
+                admitted.trace.answered(completion)
+
         self._publisher.publish(
-            Parcel(self._results, make, lambda: None, admitted.tracker, patient=True)
+            Parcel(self._results, make, acknowledged, admitted.tracker, patient=True)
         )
         self._reviser.ended("published")
 
@@ -263,34 +278,42 @@ class Lane:
         key = admitted.record.key
         if self._redactor is not None:
             result, key = self._redactor.result(result, key)
-        return encode_result(result, key=key, traceparent=admitted.inbound.traceparent)
+        trace, traceparent = admitted.trace, admitted.inbound.traceparent
+        if trace is not None:
+            traceparent = trace.sends(result)
+        return encode_result(result, key=key, traceparent=traceparent)
 
-    def _letter(self, letter: DeadLetter, record: Record) -> Outbound:
+    def _letter(self, letter: DeadLetter, record: Record, trace: EventTrace | None) -> Outbound:
+        traceparent = None if trace is None else trace.sends_letter()
         if self._redactor is not None:
-            return self._redactor.letter(letter, record)
-        return encode_dead_letter(letter, record)
+            return self._redactor.letter(letter, record, traceparent=traceparent)
+        return encode_dead_letter(letter, record, traceparent=traceparent)
 
     def _bury(self, rejected: Rejected) -> None:
-        letter, record = rejected.letter, rejected.record
+        letter, record, trace = rejected.letter, rejected.record, rejected.trace
         self.gate.note_letter(letter.error)
 
         def acknowledged() -> None:
             metrics.DEAD_LETTERS.labels(*self._labels, letter.error).inc()
+            if trace is not None:
+                trace.buried(letter)
             self._ledger.complete(rejected.tracker, record.offset)
 
         self._publisher.publish(
             Parcel(
                 self._dead_letters,
-                lambda: self._letter(letter, record),
+                lambda: self._letter(letter, record, trace),
                 acknowledged,
                 rejected.tracker,
                 record.offset,
-                fallback=lambda: _without_value(self._letter(letter, record)),
+                fallback=lambda: _without_value(self._letter(letter, record, trace)),
                 patient=True,
             )
         )
 
     def _observe_batch(self, run: BatchRun) -> None:
+        if self._tracing is not None:
+            self._tracing.ran(run)
         metrics.BATCH_SECONDS.labels(*self._labels, self._model, run.effort).observe(run.seconds)
         metrics.BATCH_EVENTS.labels(*self._labels, self._model).observe(run.events)
         metrics.BATCH_TOKENS.labels(*self._labels, self._model).inc(run.tokens)

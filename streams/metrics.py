@@ -204,6 +204,11 @@ CONSUMER_REBUILDS = Counter(
 WORKER_RESTARTS = Counter(
     "headrace_worker_restarts", "Worker processes that ended on their own and were started again."
 )
+TRACE_SPANS = Counter(
+    "headrace_trace_spans",
+    "Spans of traces, by outcome: sent, failed, or dropped because too many waited.",
+    ["outcome"],
+)
 READY = Gauge("headrace_ready", "1 while the worker can classify.", multiprocess_mode="livesum")
 GATEWAY_CLIENTS = Gauge(
     "headrace_gateway_clients",

@@ -52,7 +52,9 @@ class Reviser:
         first = Verdict.SHED if is_shed else Verdict.DEGRADED
         again = dataclasses.replace(
             work,
-            handle=dataclasses.replace(admitted, revises=first),
+            handle=dataclasses.replace(
+                admitted, revises=first, trace=admitted.trace and admitted.trace.again()
+            ),
             deadline=work.deadline + PATIENCE_S,
             priority=0,
             on_overload=OverloadPolicy.LATE,

@@ -33,6 +33,7 @@ from streams.offsets import Bounds
 from streams.redaction.settings import Redaction
 from streams.security import Security
 from streams.sources import Cameras, Sources, Transcripts
+from streams.tracing.settings import TracingSettings
 
 ENVIRONMENT_PREFIX = "HEADRACE_"
 CONFIG_VARIABLE = "HEADRACE_CONFIG"
@@ -229,6 +230,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Of `headrace gateway`; workers have no use for it."""
     apps: AppsSettings = msgspec.field(default_factory=AppsSettings)
     """Of `headrace app`; workers have no use for it."""
+    tracing: TracingSettings = TracingSettings()
+    """Traces of events."""
     log_format: Annotated[str, msgspec.Meta(pattern="^(console|json)$")] = "console"
     """``console`` for people, ``json`` for collectors."""
     log_level: Annotated[str, msgspec.Meta(pattern="^(debug|info|warning|error)$")] = "info"
@@ -283,6 +286,7 @@ def load_settings(
         _merge(merged, values)
     settings = _check(merged, "settings")
     settings.security.check()
+    settings.tracing.check()
     return settings
 
 

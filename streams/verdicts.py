@@ -11,6 +11,7 @@ from schemas.results import AnsweredFrom, Classification, Effort, Latency, Model
 from streams.frames import UNSEEN, Seen
 from streams.offsets import OffsetTracker
 from streams.questions import asks
+from streams.tracing.traced import EventTrace
 
 IN_TIME = frozenset({Verdict.ON_TIME.value, Verdict.DEGRADED.value})
 """What a result says that is to be published before its deadline."""
@@ -31,6 +32,7 @@ class Admitted:
         content: Equal for events that the model reads the same of; ``None`` where nobody asks.
         revises: The verdict of the first answer, where this is to be the second.
         refused: Why it was not even encoded: it came too late to be in time.
+        trace: Follows it, if it is one of the events that are followed.
     """
 
     inbound: Inbound
@@ -42,6 +44,7 @@ class Admitted:
     content: bytes | None = None
     revises: Verdict | None = None
     refused: str | None = None
+    trace: EventTrace | None = None
 
 
 def to_classification(

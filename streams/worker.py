@@ -36,6 +36,8 @@ from streams.redaction.redactor import redactor_of
 from streams.routes import Route, routes_of
 from streams.settings import Settings
 from streams.topics import ensure_topics
+from streams.tracing.opening import open_tracing
+from streams.tracing.traced import Tracing
 from streams.warm_up import warm_up_examples
 from streams.watchdog import Apart, Watchdog
 
@@ -43,6 +45,8 @@ log = structlog.get_logger(__name__)
 
 CONNECT_RETRY_S = 0.5
 KEEP_COSTS_EVERY_S = 60
+LEAST_FLUSH_S = 0.5
+"""What traces get to be sent even if the drain has taken all of its time."""
 
 
 class Worker:
@@ -52,6 +56,7 @@ class Worker:
         self._settings = settings
         self._clock = SystemClock()
         self._stopping = asyncio.Event()
+        self._stopped_at: float | None = None
         self._explaining = (
             ScheduleLog(self._clock, settings.log_format) if settings.explain_schedule else None
         )
@@ -59,6 +64,8 @@ class Worker:
 
     def stop(self) -> None:
         """Ask for a drained stop; safe to call more than once."""
+        if self._stopped_at is None:
+            self._stopped_at = self._clock.monotonic()
         self._stopping.set()
         self.health.unmet("assignment")
 
@@ -72,6 +79,7 @@ class Worker:
         """
         async with contextlib.AsyncExitStack() as stack:
             await self._serve_health(stack)
+            tracing = self._open_tracing(stack)
             served = load_models(routes_of(self._settings), open_model)
             self.health.met("model")
             if not await self._connected([route for route, _ in served]):
@@ -82,7 +90,7 @@ class Worker:
                 self._settings, ledger, [route for route, _ in served], stack
             )
             quarantine = open_quarantine(self._settings, self._clock, open_model, stack)
-            lanes = self._lanes(served, ledger, delivery, quarantine)
+            lanes = self._lanes(served, ledger, delivery, quarantine, tracing)
             states = CostStates(self._settings.cost_state)
             for lane in lanes.values():
                 await lane.scheduler.start(
@@ -107,6 +115,19 @@ class Worker:
         )
         stack.push_async_callback(runner.cleanup)
         log.info("metrics_served", host=settings.metrics_host, port=port)
+
+    def _open_tracing(self, stack: contextlib.AsyncExitStack) -> Tracing | None:
+        """Follow events, if that is wanted; what is left to send is sent within the drain."""
+        tracing = open_tracing(self._settings.tracing, group=self._settings.group)
+        if tracing is not None:
+            stack.push_async_callback(self._close_tracing, tracing)
+        return tracing
+
+    async def _close_tracing(self, tracing: Tracing) -> None:
+        now = self._clock.monotonic()
+        since = now if self._stopped_at is None else self._stopped_at
+        left_s = since + self._settings.drain_ms / 1e3 - now
+        await tracing.close(max(LEAST_FLUSH_S, left_s))
 
     async def _connected(self, routes: list[Route]) -> bool:
         """Connect, unless a stop comes first: there is nothing to drain yet."""
@@ -159,6 +180,7 @@ class Worker:
         ledger: Ledger,
         delivery: Delivery,
         quarantine: Quarantine | None,
+        tracing: Tracing | None,
     ) -> dict[str, Lane]:
         settings = self._settings
         device = SharedDevice(
@@ -183,6 +205,7 @@ class Worker:
                 quarantine=quarantine,
                 breaker=settings.breaker,
                 redactor=redactor_of(settings.redaction, route.modality),
+                tracing=tracing,
             )
             for route, engine in served
         )

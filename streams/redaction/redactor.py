@@ -70,7 +70,9 @@ class Redactor:
         )
         return kept, event_id.encode() if key is None else self._bytes(key, self._masked_short)
 
-    def letter(self, letter: DeadLetter, record: Record) -> Outbound:
+    def letter(
+        self, letter: DeadLetter, record: Record, *, traceparent: str | None = None
+    ) -> Outbound:
         """Return a dead letter; a header says of one that is not all of the original, and why."""
         value, withheld = self._value(record.value)
         kept = msgspec.structs.replace(
@@ -93,6 +95,7 @@ class Redactor:
                 content_type=letter.content_type and self._data.masked(letter.content_type),
             ),
             kept,
+            traceparent=traceparent,
         )
         original = record.key, record.value, list(record.headers)
         if withheld is not None or original != (kept.key, kept.value, kept.headers):
