@@ -10,7 +10,10 @@ from aiokafka.errors import KafkaError
 from structlog.tracebacks import ExceptionDictTransformer
 
 REPEAT_S = 10.0
-"""A line of aiokafka that comes again and again is written this often at most."""
+"""A line of a client library that comes again and again is written this often at most."""
+
+CLIENTS = ("aiokafka", "opentelemetry")
+"""Libraries that tell the same again with every attempt, while whom they talk to is away."""
 
 
 class Throttle(logging.Filter):
@@ -77,7 +80,7 @@ def configure(style: str = "console", level: str = "info") -> None:
     )
     handler = logging.StreamHandler(sys.stderr)
     throttle = Throttle(REPEAT_S)
-    handler.addFilter(lambda record: not _is_aiokafka(record) or throttle.filter(record))
+    handler.addFilter(lambda record: not _is_of(record, *CLIENTS) or throttle.filter(record))
     handler.addFilter(_on_one_line)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -94,11 +97,15 @@ def configure(style: str = "console", level: str = "info") -> None:
 
 def _on_one_line(record: logging.LogRecord) -> bool:
     """Shorten what aiokafka says of the broker's errors: its own stack tells nobody anything."""
-    if record.exc_info and _is_aiokafka(record) and isinstance(record.exc_info[1], KafkaError):
+    if (
+        record.exc_info
+        and _is_of(record, "aiokafka")
+        and isinstance(record.exc_info[1], KafkaError)
+    ):
         record.msg = f"{record.getMessage()}: {record.exc_info[1]!r}"
         record.args, record.exc_info = (), None
     return True
 
 
-def _is_aiokafka(record: logging.LogRecord) -> bool:
-    return record.name.partition(".")[0] == "aiokafka"
+def _is_of(record: logging.LogRecord, *libraries: str) -> bool:
+    return record.name.partition(".")[0] in libraries

@@ -31,14 +31,14 @@ def open_tracing(settings: TracingSettings, *, group: str) -> Tracing | None:
         return None
     headers = read_headers(settings.headers_file) if settings.headers_file else None
     try:
-        from streams.tracing import provider  # noqa: PLC0415 - needs the extra
+        from streams.tracing.provider import to_receiver  # noqa: PLC0415 - needs the extra
     except ImportError as error:
         raise ConfigurationError(
             f"tracing.endpoint: needs {error.name}; install it with "
             "`pip install 'headrace[tracing]'`, or leave the setting out"
         ) from error
     log.info("traces_sent", url=settings.url)
-    return provider.to_receiver(settings, headers, group=group)
+    return to_receiver(settings, headers, group=group)
 
 
 def read_headers(file: str) -> dict[str, str]:

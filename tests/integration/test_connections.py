@@ -68,6 +68,8 @@ async def test_a_worker_connects_to_its_brokers_alone_and_listens_on_loopback(
     # What would make libraries ask somebody, if the worker left it at that.
     for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
         monkeypatch.setenv(name, "0")
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "otlp")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318")
     group = f"test-{uuid.uuid4().hex[:8]}"
     flags = ("--modality", "news", "--modality", "camera", "--group", group)
     async with running_worker(servers, tmp_path / "log", *flags) as worker:

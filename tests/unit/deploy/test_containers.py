@@ -11,17 +11,18 @@ from schemas.limits import DEFAULT_LIMITS
 from streams.broker.docker import IMAGE
 from streams.settings import Settings, load_settings
 from streams.supervisor import KILL_AFTER_DRAIN_S
+from streams.tracing.settings import TracingSettings
 
 ROOT = Path(__file__).parents[3]
 DOCKERFILE = ROOT / "deploy/Dockerfile"
 PROMETHEUS = ROOT / "deploy/prometheus/prometheus.yml"
+COMPOSE = (ROOT / "docker-compose.yml").read_text()
 _SUBSTITUTED = re.compile(r"\$\{\w+:-([^}]*)\}")
 
 
 def compose() -> dict[str, Any]:
     """Return the compose file with the defaults of its variables."""
-    text = (ROOT / "docker-compose.yml").read_text()
-    document: dict[str, Any] = yaml.safe_load(_SUBSTITUTED.sub(r"\1", text))
+    document: dict[str, Any] = yaml.safe_load(_SUBSTITUTED.sub(r"\1", COMPOSE))
     return document
 
 
@@ -106,7 +107,7 @@ def test_memory_holds_every_worker_process() -> None:
     assert int(limit.removesuffix("g")) >= worker_settings().workers + 1
 
 
-@pytest.mark.parametrize("name", ["kafka", "worker", "prometheus", "grafana"])
+@pytest.mark.parametrize("name", ["kafka", "worker", "prometheus", "grafana", "jaeger"])
 def test_services_are_bounded_and_hardened(name: str) -> None:
     """Each service has a pinned image, a probe, a memory limit and no way to more privileges."""
     found = service(name)
@@ -118,6 +119,20 @@ def test_services_are_bounded_and_hardened(name: str) -> None:
     assert found["cap_drop"] == ["ALL"]
     assert found.get("read_only", False) is (name != "kafka")
     assert all(str(port).startswith("127.0.0.1:") for port in found.get("ports", []))
+
+
+def test_traces_are_shown_by_those_who_ask_for_it_alone() -> None:
+    """Without the profile and the variable there is no receiver, and nothing is sent to it."""
+    jaeger = service("jaeger")
+    assert jaeger["profiles"] == ["traces"]
+    assert worker_settings().tracing.endpoint is None
+    (asked,) = re.findall(
+        r"HEADRACE_TRACING_ENDPOINT=(\S+) docker compose --profile traces", COMPOSE
+    )
+    given = TracingSettings(endpoint=asked)
+    given.check()
+    assert given.url == f"http://jaeger:{jaeger['expose'][0]}/v1/traces"
+    assert "['tracing']" in DOCKERFILE.read_text(), "the image needs the extra"
 
 
 def test_it_is_the_kafka_that_is_tested_with() -> None:
