@@ -43,7 +43,9 @@ async def test_works_of_one_turn_of_the_loop_share_a_batch() -> None:
         opened.offer(opened.work(), opened.work())
         await opened.completed(3)
     assert opened.engine.batches == [(3, 30, "full")]
-    assert opened.batches == [(3, 30, 0.0, "full", 0.0, True)]
+    (run,) = opened.batches
+    assert run[:6] == (3, 30, 0.0, "full", 0.0, True)
+    assert run.works == tuple(one.work for one in opened.completions)
 
 
 async def test_what_is_offered_before_the_start_waits_for_it() -> None:
