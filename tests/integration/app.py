@@ -16,9 +16,12 @@ from pathlib import Path
 import aiohttp
 import msgspec
 from aiokafka import ConsumerRecord
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from schemas import Classification, Outbound, Source, encode_result
 from streams.apps.keyed import KeyedApp
+from streams.clients import open_admin
+from streams.connection import Connection
 from tests.conftest import topics_of
 from tests.fakes.results import MOMENT, result
 from tests.integration.worker import producing, read_all
@@ -119,11 +122,18 @@ class AppRun:
 
 
 @asynccontextmanager
-async def app_run(servers: str, folder: Path, name: str) -> AsyncIterator[AppRun]:
-    """Create an app's input and output topic; kill what is left of it afterwards."""
+async def app_run(servers: str, folder: Path, name: str, **of_output: str) -> AsyncIterator[AppRun]:
+    """Create an app's input and output topic; kill what is left of it afterwards.
+
+    Args:
+        servers: The broker.
+        folder: Takes the logs.
+        name: Of the app.
+        of_output: Settings of the output topic, with underscores for dots.
+    """
     async with topics_of(servers) as create:
         inputs = await create(PARTITIONS, name="results")
-        output = await create(PARTITIONS, name="derived")
+        output = await create(PARTITIONS, name="derived", **of_output)
         run = AppRun(servers, folder, name, inputs, output, inputs.replace("results", "app"))
         try:
             yield run
@@ -133,6 +143,13 @@ async def app_run(servers: str, folder: Path, name: str) -> AsyncIterator[AppRun
                     one.process.send_signal(signal.SIGCONT)
                     one.process.kill()
                     await one.process.wait()
+
+
+async def allow(servers: str, topic: str, **configs: str) -> None:
+    """Change settings of a topic, named with underscores for dots."""
+    wanted = {name.replace("_", "."): value for name, value in configs.items()}
+    async with open_admin(Connection(servers)) as admin:
+        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, wanted)])
 
 
 def headlines(count: int, seed: int) -> list[tuple[bytes, Classification]]:

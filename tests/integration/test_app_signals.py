@@ -1,6 +1,7 @@
 """Signals are complete and right although members of the app are killed in mid-stream."""
 
 import asyncio
+import random
 import signal
 import time
 from pathlib import Path
@@ -10,7 +11,19 @@ import pytest
 from schemas import Classification
 from streams.apps.signals import signals
 from streams.broker import RunningBroker
-from tests.integration.app import AppRun, app_run, headlines, latest, publish, replayed
+from tests.integration.app import (
+    PARTITIONS,
+    SESSION_MS,
+    AppProcess,
+    AppRun,
+    allow,
+    app_run,
+    headlines,
+    latest,
+    publish,
+    replayed,
+)
+from tests.integration.worker import producing
 
 SETTLED_S = 90.0
 Keyed = list[tuple[bytes, Classification]]
@@ -50,3 +63,84 @@ async def test_a_killed_member_loses_and_changes_no_signal(
         await compare(run, results)
         assert await second.counted("part") > 0
         assert [await one.end(signal.SIGTERM) for one in (second, third)] == [0, 0], run.logs()
+
+
+@pytest.mark.real_kafka
+async def test_a_record_that_the_broker_refuses_ends_the_process(
+    real_kafka: RunningBroker, tmp_path: Path
+) -> None:
+    """With status 1, and nothing is committed that was not derived."""
+    results = headlines(40, seed=5)
+    servers = real_kafka.bootstrap_servers
+    async with app_run(servers, tmp_path, "signals", max_message_bytes="300") as run:
+        process = await run.start()
+        await process.until_ready()
+        await publish(servers, run.inputs, results, per_s=1_000)
+        assert await asyncio.wait_for(process.process.wait(), 60) == 1, run.logs()
+        assert "app_failed" in run.logs()
+        await allow(servers, run.output, max_message_bytes="1000000")
+        await run.start()
+        await compare(run, results)
+
+
+@pytest.mark.real_kafka
+async def test_what_is_no_result_is_passed_over(real_kafka: RunningBroker, tmp_path: Path) -> None:
+    """Somebody else's records, and tombstones, are counted; those after them are read."""
+    results = headlines(60, seed=6)
+    servers = real_kafka.bootstrap_servers
+    async with app_run(servers, tmp_path, "signals") as run:
+        async with producing(servers) as producer:
+            for partition in range(PARTITIONS):
+                await producer.send(run.inputs, b"no result", partition=partition)
+                await producer.send(run.inputs, None, key=b"gone", partition=partition)
+            await producer.flush()
+        process = await run.start()
+        await process.until_ready()
+        await publish(servers, run.inputs, results, per_s=1_000)
+        await compare(run, results)
+        assert await process.counted("no_result") == 2 * PARTITIONS
+        assert await process.end(signal.SIGTERM) == 0
+
+
+@pytest.mark.real_kafka
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("seed", range(4))
+async def test_kills_stops_and_sleepers_lose_and_change_no_signal(
+    real_kafka: RunningBroker, tmp_path: Path, seed: int
+) -> None:
+    """Three members, each started again by its supervisor; every few seconds one is disturbed.
+
+    It is killed, told to stop, or frozen for less or more time than its session.
+    """
+    chance = random.Random(seed)  # noqa: S311 - repeatable, no secret
+    results = headlines(4_000, seed=100 + seed)
+    async with app_run(real_kafka.bootstrap_servers, tmp_path, "signals") as run:
+        members = [await run.start() for _ in range(3)]
+        await asyncio.gather(*(one.until_ready() for one in members))
+        sending = asyncio.create_task(publish(run.servers, run.inputs, results, per_s=60))
+        while not sending.done():
+            await asyncio.sleep(chance.uniform(1, 8))
+            number = chance.randrange(3)
+            await disturb(members[number], chance)
+            for index, one in enumerate(members):
+                if one.process.returncode is not None:
+                    members[index] = await run.start()
+        await sending
+        for index, one in enumerate(members):
+            if one.process.returncode is not None:
+                members[index] = await run.start()
+        await compare(run, results)
+
+
+async def disturb(member: AppProcess, chance: random.Random) -> None:
+    """Do one of the things that happen to processes."""
+    if member.process.returncode is not None:
+        return
+    kind = chance.choice(("kill", "stop", "short sleep", "long sleep"))
+    if kind in ("kill", "stop"):
+        await member.end(signal.SIGKILL if kind == "kill" else signal.SIGTERM)
+        return
+    member.process.send_signal(signal.SIGSTOP)
+    await asyncio.sleep(SESSION_MS / 1e3 * (0.4 if kind == "short sleep" else 1.8))
+    member.process.send_signal(signal.SIGCONT)
