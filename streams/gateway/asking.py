@@ -1,6 +1,6 @@
 """What a request asks for, from its path, query and headers."""
 
-from collections.abc import Mapping
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -13,16 +13,23 @@ from streams.subscription.positions import from_token
 LAST_EVENT_ID = "Last-Event-ID"
 
 
-def asked(topic: str, query: MultiMapping[str]) -> Choosing[Any]:
+def asked(
+    topic: str, query: MultiMapping[str], *, beside: Collection[str] = ("start",)
+) -> Choosing[Any]:
     """Read the filters of a request; several values of one are alternatives.
+
+    Args:
+        topic: What is asked of depends on what it holds.
+        query: Names and values.
+        beside: Parameters that are no filters.
 
     Raises:
         ConfigurationError: A parameter is unknown, or its value.
     """
     wanted = subscribed_kind(topic).wanted
     for name in query:
-        if name not in {*wanted.FILTERS, "start"}:
-            known = ", ".join(sorted({*wanted.FILTERS, "start"}))
+        if name not in {*wanted.FILTERS, *beside}:
+            known = ", ".join(sorted({*wanted.FILTERS, *beside}))
             raise ConfigurationError(f"{name[:100]}: is no parameter; there are {known}")
     given = {
         one.field: one.read(query.getall(name))
@@ -32,21 +39,17 @@ def asked(topic: str, query: MultiMapping[str]) -> Choosing[Any]:
     return wanted(**given)
 
 
-def start_of(topic: str, query: MultiMapping[str], headers: Mapping[str, str]) -> Start:
-    """Return where a client wants to begin; the id of the last event that it has comes first.
+def start_of(topic: str, query: MultiMapping[str]) -> Start:
+    """Return where a client wants to begin.
 
     Raises:
         ConfigurationError: It is none of what is possible.
     """
-    if token := headers.get(LAST_EVENT_ID):
-        from_token(token, [topic], field=LAST_EVENT_ID)
-        return token
     given = query.get("start", "end")
     if given in {"end", "beginning"}:
         return given
     if "=" in given:
-        from_token(given, [topic])
-        return given
+        return resumed(topic, given, field="start")
     try:
         return datetime.fromisoformat(given)
     except ValueError:
@@ -54,3 +57,13 @@ def start_of(topic: str, query: MultiMapping[str], headers: Mapping[str, str]) -
             f"start: {given[:100]!r} is none; give end, beginning, a time such as "
             "2026-03-02T08:00:00Z, or the id of an event"
         ) from None
+
+
+def resumed(topic: str, token: str, *, field: str) -> str:
+    """Return the token of the last event that a client has.
+
+    Raises:
+        ConfigurationError: It is none of the topic.
+    """
+    from_token(token, [topic], field=field)
+    return token

@@ -20,19 +20,23 @@ class Follower:
         outbox: Where it goes.
         form: How events are written.
         prefix: What comes before each.
+        opened: Called once, before anything is sent, with the token of where it begins.
         cut: Called once when there is no room for one more.
         ended: Called with why when nothing more will come, though the connection may go on.
         seen: What it was told before it joined others; unset where they know as much.
+        told: How many events, since somebody set it to 0.
         stands: Says where it is, while it is with others; ``None`` while it has its own place.
     """
 
     choosing: Choosing[Any]
     outbox: Outbox
     form: Form
+    opened: Callable[[str], object]
     cut: Callable[[], None]
     ended: Callable[[str], None]
     prefix: bytes = b""
     seen: Seen | None = None
+    told: int = 0
     stands: Callable[[], str] | None = None
     positions: dict[TopicPartition, int] = field(default_factory=dict)
 
@@ -45,6 +49,7 @@ class Follower:
         """Send what is wanted and new to those whom it stands with, unless it was told before."""
         if self.seen is not None and not self.choosing.is_new(told.value, self.seen):
             return
+        self.told += 1
         frame = told.frame(self.form, token)
         if not self.outbox.put(self.prefix + frame if self.prefix else frame):
             self.cut()

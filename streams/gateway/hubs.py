@@ -56,6 +56,8 @@ class Hubs:
         positions = self._joins_at(hub, topic, start)
         try:
             if positions is not None:
+                follower.positions = dict(positions)
+                follower.opened(follower.token)
                 hub.join(follower, positions)
                 yield
                 return
@@ -64,6 +66,7 @@ class Hubs:
             backlog = Subscription(self._connection, [topic], passing, Reading(start=start), seen)
             async with backlog:
                 follower.positions = dict(backlog.positions)
+                follower.opened(follower.token)
                 catching_up = asyncio.create_task(self._catch_up(backlog, hub, follower, topic))
                 try:
                     yield

@@ -29,13 +29,15 @@ class Places:
         return None
 
     @contextmanager
-    def taken(self, holder: str, topic: str) -> Iterator[None]:
-        """Count a stream while it is open."""
-        open_now = metrics.GATEWAY_CLIENTS.labels(topic)
+    def taken(self, holder: str, topic: str | None = None) -> Iterator[None]:
+        """Count a stream while it is open; a connection without a topic takes a place as well."""
+        open_now = None if topic is None else metrics.GATEWAY_CLIENTS.labels(topic)
         self._taken[holder] += 1
-        open_now.inc()
+        if open_now is not None:
+            open_now.inc()
         try:
             yield
         finally:
             self._taken[holder] -= 1
-            open_now.dec()
+            if open_now is not None:
+                open_now.dec()

@@ -9,6 +9,7 @@ from streams.gateway.hubs import Hubs
 from streams.gateway.page.live import Page
 from streams.gateway.places import Places
 from streams.gateway.settings import GatewaySettings
+from streams.gateway.sockets import Sockets
 from streams.gateway.streaming import Streaming
 from streams.gateway.tokens import Tokens
 from streams.health import Health
@@ -30,13 +31,16 @@ class Gateway:
         self._settings = settings
         self._guard = Guard(tokens, settings)
         self._hubs = Hubs(connection, settings)
-        self._streaming = Streaming(self._hubs, self._guard, Places(settings), settings)
+        shared = self._hubs, self._guard, Places(settings), settings
+        self._streaming = Streaming(*shared)
+        self._sockets = Sockets(*shared)
 
     def application(self) -> web.Application:
         """Build the endpoints."""
         app = health_application(Health(), lambda: REGISTRY)
         app.middlewares.append(self._guard.check)
-        app.add_routes([*self._guard.routes(), *self._streaming.routes()])
+        for part in (self._guard, self._streaming, self._sockets):
+            app.add_routes(part.routes())
         app.on_shutdown.append(self._stop)
         if self._settings.page.enabled:
             Page(self._connection, self._settings.page, self._settings.topics).add_to(app)
@@ -44,6 +48,7 @@ class Gateway:
 
     async def _stop(self, _: web.Application) -> None:
         self._streaming.stop()
+        await self._sockets.stop()
         await self._hubs.stop()
 
 

@@ -8,7 +8,7 @@ from aiohttp import web
 from schemas.errors import BrokerError, ConfigurationError
 from streams import metrics
 from streams.gateway.answers import come_again, refusal
-from streams.gateway.asking import asked, start_of
+from streams.gateway.asking import LAST_EVENT_ID, asked, resumed, start_of
 from streams.gateway.follower import Follower
 from streams.gateway.guard import Guard
 from streams.gateway.hubs import Hubs
@@ -61,7 +61,9 @@ class Streaming:
         with self._places.taken(holder, topic):
             try:
                 choosing = asked(topic, request.query)
-                start = start_of(topic, request.query, request.headers)
+                start = start_of(topic, request.query)
+                if last_id := request.headers.get(LAST_EVENT_ID):
+                    start = resumed(topic, last_id, field=LAST_EVENT_ID)
                 return await self._serve(request, topic, choosing, start)
             except ConfigurationError as error:
                 return refusal(400, "request", str(error))
@@ -84,6 +86,7 @@ class Streaming:
             choosing=choosing,
             outbox=outbox,
             form=server_sent,
+            opened=lambda token: outbox.put(_heartbeat(token)),
             cut=cut,
             ended=lambda _: outbox.end(),  # it comes back with its last id
         )
@@ -102,8 +105,6 @@ class Streaming:
         sent = metrics.GATEWAY_EVENTS.labels(topic)
         outbox = follower.outbox
         with suppress(ConnectionError):
-            if outbox.is_idle:
-                await response.write(_heartbeat(follower.token))
             while True:
                 try:
                     async with asyncio.timeout(self._settings.heartbeat_ms / 1e3):
@@ -114,7 +115,8 @@ class Streaming:
                         await response.write(_heartbeat(follower.token))
                     continue
                 await response.write(b"".join(frames))
-                sent.inc(len(frames))
+                sent.inc(follower.told)
+                follower.told = 0
 
 
 def _heartbeat(token: str) -> bytes:

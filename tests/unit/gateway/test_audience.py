@@ -19,6 +19,7 @@ def follower(**asked: Any) -> Follower:
         choosing=WantedResults(**asked),
         outbox=Outbox(10, 1_000_000),
         form=server_sent,
+        opened=lambda _: None,
         cut=lambda: None,
         ended=lambda _: None,
     )
