@@ -21,6 +21,7 @@ from schemas.errors import (
     UndecodableError,
 )
 from schemas.events import EVENT_TYPES, CameraEvent, Event, Modality, NewsEvent, TranscriptEvent
+from schemas.fused import Fused, FusedPart, Incomplete, decode_fused, encode_fused
 from schemas.kafka import (
     Header,
     Inbound,
@@ -72,9 +73,12 @@ __all__ = [
     "Effort",
     "EngineError",
     "Event",
+    "Fused",
+    "FusedPart",
     "Header",
     "HeadraceError",
     "Inbound",
+    "Incomplete",
     "IntentCount",
     "InvalidEventError",
     "Latency",
@@ -96,12 +100,14 @@ __all__ = [
     "decode_alert",
     "decode_dead_letter",
     "decode_event",
+    "decode_fused",
     "decode_result",
     "decode_session",
     "decode_signal",
     "encode_alert",
     "encode_dead_letter",
     "encode_event",
+    "encode_fused",
     "encode_redrive",
     "encode_result",
     "encode_session",

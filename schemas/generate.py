@@ -20,6 +20,7 @@ import msgspec
 from schemas.contract import RULES
 from schemas.derived import Alert, Signal
 from schemas.events import EVENT_TYPES
+from schemas.fused import Fused
 from schemas.limits import DEFAULT_LIMITS, Limits
 from schemas.results import Classification, DeadLetter
 from schemas.session_state import SessionState
@@ -31,6 +32,7 @@ _RESULT_NOTE = "The value of a record on a result topic."
 _SIGNAL_NOTE = "The value of a record on signals.news."
 _ALERT_NOTE = "The value of a record on alerts.camera or alerts.transcripts."
 _SESSION_NOTE = "The value of a record on sessions.transcripts."
+_FUSED_NOTE = "The value of a record on fused.events."
 _LETTER_NOTE = (
     "In Kafka each field is a header, headrace_<field>; those of source are headrace_source_topic, "
     "_partition and _offset. The value is the original's."
@@ -55,6 +57,7 @@ def documents(limits: Limits = DEFAULT_LIMITS) -> dict[str, dict[str, Any]]:
     made["signal"] = _schema("signal", Signal, _SIGNAL_NOTE)
     made["alert"] = _schema("alert", Alert, _ALERT_NOTE)
     made["session_state"] = _schema("session_state", SessionState, _SESSION_NOTE)
+    made["fused"] = _schema("fused", Fused, _FUSED_NOTE)
     made["dead_letter"] = _schema("dead_letter", DeadLetter, _LETTER_NOTE)
     return made
 

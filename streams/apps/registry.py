@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from streams.apps.alerts import defects, turns
+from streams.apps.fusion import fusion
 from streams.apps.keyed import KeyedApp
 from streams.apps.sessions import sessions
 from streams.apps.settings import AppsSettings
@@ -34,10 +35,19 @@ def _sessions(settings: AppsSettings) -> KeyedApp:
     return replace(sessions(own.talk), inputs=own.inputs, output=own.output)
 
 
+def _fusion(settings: AppsSettings) -> KeyedApp:
+    own = settings.fusion
+    app = fusion(own.fusion, key=own.key, entities=own.table)
+    return replace(app, inputs=own.inputs or app.inputs, output=own.output)
+
+
 APPS: Mapping[str, Factory] = {
     "alerts": _alerts,
     "conversations": _conversations,
+    "fusion": _fusion,
     "sessions": _sessions,
     "signals": _signals,
 }
-"""Each factory makes its app from its own table of the settings; an app's ``name`` is its key."""
+"""Each factory makes its app from its own table of the settings; an app's ``name`` is its key.
+
+Raise ``ConfigurationError`` where a table lacks what the app cannot do without."""

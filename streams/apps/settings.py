@@ -4,7 +4,11 @@ from typing import Annotated
 
 import msgspec
 
+from schemas.errors import ConfigurationError
+from schemas.events import Modality
 from streams.apps.alerts import DEFECTS, NEGATIVE, NEGATIVES
+from streams.apps.entities import Entity, JoinKey
+from streams.apps.fusing import FusionSettings
 from streams.apps.rates import RateSettings
 from streams.apps.sentiment import POLARITIES, SentimentSettings
 from streams.apps.talk import TalkSettings
@@ -15,6 +19,7 @@ Seconds = Annotated[float, msgspec.Meta(gt=0, le=31_536_000)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Count = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
 Label = Annotated[str, msgspec.Meta(min_length=1)]
+FUSION = FusionSettings()
 Polarity = Annotated[float, msgspec.Meta(ge=-1, le=1)]
 
 
@@ -157,6 +162,78 @@ class SessionsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         return TalkSettings(self.half_life_s, self.most_segments, self.polarities)
 
 
+class EntitySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One thing that several streams tell of."""
+
+    name: Label
+    """The key of what is told of it."""
+    tickers: tuple[Label, ...] = ()
+    """Instruments."""
+    cameras: tuple[Label, ...] = ()
+    """Ids of cameras, or what stands before a `/` in them: a line or a site."""
+    sessions: tuple[Label, ...] = ()
+    """What the ids of its sessions begin with."""
+
+
+class FusionAppSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Of `headrace app fusion`: what results of several modalities say together."""
+
+    inputs: tuple[TopicName, ...] = ()
+    """Topics of results; unset for those of the modalities in `streams`."""
+    output: TopicName = "fused.events"
+    """Topic of answers."""
+    streams: Annotated[tuple[Modality, ...], msgspec.Meta(min_length=2)] = FUSION.streams
+    """Modalities that are expected of each answer; answers are named after the first."""
+    required: tuple[Modality, ...] = FUSION.required
+    """Those of them without which there is no answer."""
+    key: JoinKey = JoinKey.ENTITY
+    """What results have in common: `ticker`, `session_id`, `camera_id` or `entity`."""
+    entities: tuple[EntitySettings, ...] = ()
+    """What maps tickers, cameras and sessions to entities. Tables in the file."""
+    window_s: Seconds = FUSION.window_s
+    """Most seconds of event time between two parts of an answer."""
+    wait_ms: Annotated[float, msgspec.Meta(ge=0, le=3_600_000)] = FUSION.wait_ms
+    """Milliseconds that an answer waits for what is missing, from its first part's arrival."""
+    lateness_s: Seconds = FUSION.lateness_s
+    """Seconds of event time that a result may be behind the newest of its key."""
+    most_parts: Annotated[int, msgspec.Meta(ge=2, le=2_000)] = FUSION.most_parts
+    """Results of one key that are kept, the newest by event time."""
+
+    def __post_init__(self) -> None:
+        """Refuse streams that come twice, and such as are required and not expected."""
+        if len(set(self.streams)) < len(self.streams):
+            raise ValueError(
+                f"streams: value is {', '.join(self.streams)}; name each modality once"
+            )
+        if not set(self.required) <= set(self.streams):
+            raise ValueError(
+                f"required: value is {', '.join(self.required)}; name some of streams, "
+                f"which is {', '.join(self.streams)}"
+            )
+
+    @property
+    def fusion(self) -> FusionSettings:
+        """Return what is joined, and how long it is waited for."""
+        names = FusionSettings.__dataclass_fields__
+        return FusionSettings(**{name: getattr(self, name) for name in names})
+
+    @property
+    def table(self) -> tuple[Entity, ...]:
+        """Return the entities.
+
+        Raises:
+            ConfigurationError: Results are joined by entities, and there are none.
+        """
+        if self.key is JoinKey.ENTITY and not self.entities:
+            raise ConfigurationError(
+                "apps.fusion.entities: is empty, and key is entity; name what the streams have in "
+                "common in [[apps.fusion.entities]], or join by another key"
+            )
+        return tuple(
+            Entity(one.name, one.tickers, one.cameras, one.sessions) for one in self.entities
+        )
+
+
 class AppsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Of `headrace app`; workers have no use for it."""
 
@@ -172,4 +249,6 @@ class AppsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     conversations: ConversationsSettings = ConversationsSettings()
     """Of the app of that name."""
     sessions: SessionsSettings = SessionsSettings()
+    """Of the app of that name."""
+    fusion: FusionAppSettings = FusionAppSettings()
     """Of the app of that name."""

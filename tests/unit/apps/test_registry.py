@@ -3,16 +3,27 @@
 import pytest
 
 from schemas.errors import ConfigurationError
+from streams.apps.entities import JoinKey
 from streams.apps.registry import APPS
-from streams.apps.settings import AppsSettings
+from streams.apps.settings import AppsSettings, EntitySettings, FusionAppSettings
 from streams.settings import load_settings
 
 
 def test_every_app_is_named_as_it_is_started() -> None:
     """Its consumer group and topics carry the name that it was asked for by."""
-    assert {name: make(AppsSettings()).name for name, make in APPS.items()} == {
+    settings = AppsSettings(fusion=FusionAppSettings(key=JoinKey.TICKER))
+    assert {name: make(settings).name for name, make in APPS.items()} == {
         name: name for name in APPS
     }
+
+
+def test_fusion_by_entities_needs_some() -> None:
+    """It would pass all results over."""
+    with pytest.raises(ConfigurationError, match=r"apps\.fusion\.entities: is empty"):
+        APPS["fusion"](AppsSettings())
+    harbour = EntitySettings(name="harbour", tickers=("HBR",))
+    app = APPS["fusion"](AppsSettings(fusion=FusionAppSettings(entities=(harbour,))))
+    assert app.inputs == ("results.news", "results.camera")
 
 
 def test_topics_come_from_the_settings() -> None:
@@ -36,6 +47,12 @@ def test_topics_come_from_the_settings() -> None:
         ("ALERTS__RAISE_AT", "0.01", "raise_at"),
         ("CONVERSATIONS__CLEAR_AT", "2", "clear_at"),
         ("CONVERSATIONS__OUTPUT", "no/topic", "output"),
+        ("SESSIONS__MOST_SEGMENTS", "0", "most_segments"),
+        ("FUSION__STREAMS", "news", "streams"),
+        ("FUSION__STREAMS", "news,news", "streams"),
+        ("FUSION__STREAMS", "news,radio", "streams"),
+        ("FUSION__REQUIRED", "transcript", "required"),
+        ("FUSION__KEY", "site", "key"),
         ("NO_SUCH_APP__OUTPUT", "topic", "no_such_app"),
     ],
 )

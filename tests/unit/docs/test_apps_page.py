@@ -6,12 +6,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from schemas import Alert, Signal
+from schemas import Alert, Fused, SessionState, Signal
+from streams.apps.entities import JoinKey
+from streams.apps.fusion import RESULTS
 from streams.apps.registry import APPS
 from streams.apps.settings import (
     AlertsSettings,
     AppsSettings,
     ConversationsSettings,
+    FusionAppSettings,
+    SessionsSettings,
     SignalsSettings,
 )
 from streams.settings import load_settings
@@ -42,6 +46,8 @@ def defaults_of(heading: str, column: int) -> dict[str, str]:
         ("| setting, of `apps.signals`", 1, SignalsSettings),
         ("| setting, of `apps.alerts`", 1, AlertsSettings),
         ("| setting, of `apps.alerts`", 2, ConversationsSettings),
+        ("| setting, of `apps.sessions`", 1, SessionsSettings),
+        ("| setting, of `apps.fusion`", 1, FusionAppSettings),
     ],
 )
 def test_every_setting_is_in_the_table_with_its_default(
@@ -68,22 +74,35 @@ def test_the_settings_of_all_apps_are_in_their_table() -> None:
 
 def test_the_example_of_settings_is_accepted(tmp_path: Path) -> None:
     """As a file that somebody copies it to."""
-    (example,) = re.findall(r"^```toml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+    example = "\n".join(re.findall(r"^```toml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE))
     path = tmp_path / "headrace.toml"
     path.write_text(example, "utf-8")
     settings = load_settings(config=path, environment={})
     assert settings.apps.signals.inputs == ("results.news", "results.filings")
     assert settings.apps.alerts.raise_at == 0.1
+    assert APPS["fusion"](settings.apps).inputs == tuple(RESULTS.values())
 
 
 def test_topics_in_the_table_are_those_of_the_apps() -> None:
     """What an app reads and writes unless it is told otherwise."""
-    for name, reads, writes, *_ in rows_of("| app | reads"):
-        app = APPS[name.strip("`")](AppsSettings())
-        assert (app.inputs, app.output) == ((reads.strip("`"),), writes.strip("`"))
+    settings = AppsSettings(fusion=FusionAppSettings(key=JoinKey.TICKER))
+    rows = rows_of("| app | reads")
+    assert {name.strip("`") for name, *_ in rows} == set(APPS)
+    for name, reads, writes, *_ in rows:
+        app = APPS[name.strip("`")](settings)
+        shown = tuple(re.findall(r"[a-z.]+", reads))
+        assert (app.inputs, app.output) == (shown, writes.strip("`"))
 
 
-@pytest.mark.parametrize(("kind", "before"), [(Signal, "A signal is"), (Alert, "An alert is")])
+@pytest.mark.parametrize(
+    ("kind", "before"),
+    [
+        (Signal, "A signal is"),
+        (Alert, "An alert is"),
+        (SessionState, "## Session states"),
+        (Fused, "## Fused events"),
+    ],
+)
 def test_the_contracts_have_every_field(kind: type[msgspec.Struct], before: str) -> None:
     """And none that is gone."""
     page = (DOCS / "contracts.md").read_text()

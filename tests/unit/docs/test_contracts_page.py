@@ -18,7 +18,6 @@ from schemas import (
     Modality,
     Outbound,
     Record,
-    SessionState,
     Source,
     Verdict,
     decode_dead_letter,
@@ -194,12 +193,6 @@ def test_results_and_verdicts_are_all_explained() -> None:
     """Every field of a result and every verdict has its row."""
     assert list(table('"result_time"')) == list(Classification.__struct_fields__)
     assert set(table("| `result_time`")) == set(Verdict)
-
-
-def test_every_field_of_a_session_state_is_explained() -> None:
-    """Two of them in one row."""
-    rows = re.findall(r"`(\w+)`", " ".join(f"`{one}`" for one in table("## Session states")))
-    assert rows == list(SessionState.__struct_fields__)
 
 
 def test_the_headers_of_a_letter_are_all_shown() -> None:

@@ -18,6 +18,7 @@ from schemas import (
     Classification,
     ContractError,
     DeadLetter,
+    Fused,
     Inbound,
     Limits,
     Modality,
@@ -150,7 +151,16 @@ def test_each_document_is_a_valid_schema(name: str):
 
 @pytest.mark.parametrize(
     "kind",
-    [*EVENT_TYPES.values(), Alert, Classification, DeadLetter, LimitsType, SessionState, Signal],
+    [
+        *EVENT_TYPES.values(),
+        Alert,
+        Classification,
+        DeadLetter,
+        Fused,
+        LimitsType,
+        SessionState,
+        Signal,
+    ],
     ids=str,
 )
 def test_each_field_is_explained(kind: type):
