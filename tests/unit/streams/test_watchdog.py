@@ -10,7 +10,8 @@ from aiokafka.errors import KafkaConnectionError
 from prometheus_client import REGISTRY
 
 from streams.offsets import Ledger
-from streams.watchdog import Apart, Stall, StallDetector, Watchdog
+from streams.stalls import Stall, StallDetector
+from streams.watchdog import Apart, Watchdog
 from tests.fakes.clock import ManualClock
 from tests.fakes.loop import IdleLoop
 
