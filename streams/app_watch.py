@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError
 from inference.clock import Clock
 from streams import metrics
 from streams.apps.pulse import AppFailedError
-from streams.watchdog import StallDetector
+from streams.stalls import StallDetector
 
 POLL_MS = 1_000
 """How long a record that should be there may take to come."""

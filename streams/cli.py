@@ -23,6 +23,7 @@ COMMANDS = (
     "topics",
     "train",
     "version",
+    "webhooks",
 )
 
 

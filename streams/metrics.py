@@ -234,3 +234,51 @@ APP_RECORDS = Counter(
     "What an app took and made, by outcome: result, no_result, part, repeated, derived, or wake.",
     ["app", "outcome"],
 )
+WEBHOOK_ATTEMPTS = Counter(
+    "headrace_webhook_requests",
+    "Requests that webhooks have sent, by what came of it: 2xx to 5xx, or none.",
+    ["webhook", "answer"],
+)
+WEBHOOK_DELIVERED = Counter(
+    "headrace_webhook_delivered_records", "Records that an endpoint has accepted.", ["webhook"]
+)
+WEBHOOK_DEAD_LETTERS = Counter(
+    "headrace_webhook_dead_letters",
+    "Records that became dead letters of their webhook: refused, or exhausted.",
+    ["webhook", "why"],
+)
+WEBHOOK_PASSED_OVER = Counter(
+    "headrace_webhook_passed_over_records",
+    "Records in a webhook's topics that cannot be read as what the topics hold.",
+    ["webhook"],
+)
+WEBHOOK_WAITING = Gauge(
+    "headrace_webhook_retry_waiting_records",
+    "Records that an endpoint did not take and that wait to be tried again.",
+    ["webhook"],
+    multiprocess_mode="livesum",
+)
+WEBHOOK_LAG_SECONDS = Gauge(
+    "headrace_webhook_lag_seconds",
+    "Age of the oldest record that was taken in and is not delivered.",
+    ["webhook"],
+    multiprocess_mode="livemax",
+)
+WEBHOOK_LAG = Gauge(
+    "headrace_webhook_lag_records",
+    "Records at the broker that are not delivered, over the owned partitions.",
+    ["webhook"],
+    multiprocess_mode="livesum",
+)
+WEBHOOK_OPEN = Gauge(
+    "headrace_webhook_circuit_open",
+    "1 while an endpoint counts as dead, and is only probed.",
+    ["webhook"],
+    multiprocess_mode="livesum",
+)
+WEBHOOK_SECONDS = Histogram(
+    "headrace_webhook_request_seconds",
+    "From sending a request to its answer, or to giving it up.",
+    ["webhook"],
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)

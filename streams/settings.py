@@ -34,6 +34,7 @@ from streams.redaction.settings import Redaction
 from streams.security import Security
 from streams.sources import Cameras, Sources, Transcripts
 from streams.tracing.settings import TracingSettings
+from streams.webhooks.settings import Webhook, check_names
 
 ENVIRONMENT_PREFIX = "HEADRACE_"
 CONFIG_VARIABLE = "HEADRACE_CONFIG"
@@ -232,12 +233,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Of `headrace app`; workers have no use for it."""
     tracing: TracingSettings = TracingSettings()
     """Traces of events."""
+    webhooks: tuple[Webhook, ...] = ()
+    """Endpoints that `headrace webhooks` posts to. A list of tables in the file."""
     log_format: Annotated[str, msgspec.Meta(pattern="^(console|json)$")] = "console"
     """``console`` for people, ``json`` for collectors."""
     log_level: Annotated[str, msgspec.Meta(pattern="^(debug|info|warning|error)$")] = "info"
     """Least severe level that is logged."""
     explain_schedule: bool = False
     """Log why batches hold what they do, what they cost and what waits, at the level ``info``."""
+
+    def __post_init__(self) -> None:
+        """Refuse webhooks of one name."""
+        check_names(self.webhooks)
 
     @property
     def sources(self) -> Sources:

@@ -33,6 +33,7 @@ SIGNALS_PREFIX = "signals."
 ALERTS_PREFIX = "alerts."
 SESSIONS_PREFIX = "sessions."
 FUSED_PREFIX = "fused."
+WEBHOOKS_PREFIX = "webhooks."
 DEAD_LETTER_SUFFIX = ".dlq"
 
 DEFAULT_PARTITIONS = 8
@@ -106,6 +107,16 @@ def result_topic_of(topic: str) -> str:
 def dead_letter_topic(topic: str) -> str:
     """Name the topic that takes what cannot be classified of an input topic."""
     return topic + DEAD_LETTER_SUFFIX
+
+
+def webhook_topic(dead_letters: str) -> str | None:
+    """Name the topic that takes dead letters of a webhook back; ``None`` for other dead letters.
+
+    Sent to the topic that they came from, they would reach everybody who reads it.
+    """
+    if dead_letters.startswith(WEBHOOKS_PREFIX) and dead_letters.endswith(DEAD_LETTER_SUFFIX):
+        return dead_letters.removesuffix(DEAD_LETTER_SUFFIX)
+    return None
 
 
 def topics_of(modality: Modality) -> tuple[str, str, str]:

@@ -19,7 +19,7 @@ from streams.dead_letters.marks import marks_topic
 from streams.dead_letters.reading import read_letters
 from streams.dead_letters.sending import Prepared, Sender
 from streams.tailing import Condition
-from streams.topics import ensure_topics
+from streams.topics import ensure_topics, webhook_topic
 
 
 @dataclass(slots=True)
@@ -59,7 +59,8 @@ async def redrive(
         topic: Of the letters.
         counts: Partitions of every topic.
         conditions: Which letters; all without any.
-        to: Where to, in place of the topics that they came from.
+        to: Where to; unset for the topics that they came from, of webhooks for the one that is
+            delivered to these alone.
         dry_run: Only say what would be done.
         limit: Most letters to send.
 
@@ -68,6 +69,7 @@ async def redrive(
         BrokerError: The broker cannot be reached, or did not take an event; or somebody else has
             begun to redrive the topic.
     """
+    to = to or webhook_topic(topic)
     if to is not None and to not in counts:
         raise ConfigurationError(f"--to: {to!r} does not exist; create it, or name another topic")
     done = Redriven()

@@ -1,4 +1,4 @@
-"""Whom a worker talks to: the brokers that it was given, and nobody else."""
+"""Whom a worker and webhooks talk to: whom they were given, and nobody else."""
 
 import asyncio
 import os
@@ -13,6 +13,10 @@ from aiokafka import AIOKafkaProducer
 from streams.broker import RunningBroker
 from streams.connection import Connection
 from streams.topics import ensure_topics
+from tests.conftest import TopicFactory
+from tests.fakes.receiver import Reply, receiving
+from tests.integration.command import finish, start
+from tests.integration.published import publish, result
 from tests.integration.worker import LARGEST, RunningWorker, producing, running_worker
 from tests.unit.streams.pictures import picture
 
@@ -85,6 +89,41 @@ async def test_a_worker_connects_to_its_brokers_alone_and_listens_on_loopback(
     assert {remote for _, remote, state in sockets if state != LISTENING} <= LOOPBACK
     listening = {local for local, _, state in sockets if state == LISTENING}
     assert listening == {"127.0.0.1"}
+
+
+async def test_webhooks_connect_to_their_brokers_and_endpoints_alone(
+    broker: RunningBroker, topic_factory: TopicFactory, tmp_path: Path
+) -> None:
+    """Whatever proxies the environment names, and wherever an endpoint redirects to."""
+    servers, topic = broker.bootstrap_servers, await topic_factory(name="results.test")
+    await publish(servers, topic, result(0), result(1))
+    notes, config = tmp_path / "notes", tmp_path / "headrace.toml"
+    async with receiving() as receiver:
+        receiver.replies.append(Reply(307, {"Location": "http://127.0.0.1:9/elsewhere"}))
+        config.write_text(
+            f'bootstrap_servers = "{servers}"\n[[webhooks]]\nname = "test-{uuid.uuid4().hex[:8]}"\n'
+            f'url = "{receiver.url}"\ntopics = ["{topic}"]\nstart = "beginning"\nbackoff_ms = 10\n'
+        )
+        paths = os.pathsep.join([str(SITE), str(ROOT)])
+        proxies = {"HTTP_PROXY": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"}
+        process = await start(
+            *("webhooks", "--config", str(config)),
+            PYTHONPATH=paths,
+            NOTE_CONNECTIONS_IN=str(notes),
+            **proxies,
+        )
+        try:
+            await receiver.until(lambda: len(receiver.accepted) == 2, timeout_s=60)
+            remotes = {remote for _, remote, state in sockets_of(process.pid) if state != LISTENING}
+        finally:
+            process.terminate()
+            await finish(process)
+    host, _, port = servers.rpartition(":")
+    allowed = {f"{host} {port}", f"127.0.0.1 {port}", f"127.0.0.1 {receiver.port}"}
+    noted = {line.split(" ", 1)[1] for line in notes.read_text().splitlines()}
+    assert f"127.0.0.1 {receiver.port}" in noted
+    assert noted <= allowed
+    assert remotes <= LOOPBACK
 
 
 async def send(producer: AIOKafkaProducer) -> None:
