@@ -19,10 +19,9 @@ from streams.connection import Connection
 from streams.gateway.page.rows import Row
 from streams.gateway.page.tally import HISTORY_S, Tally
 from streams.subscription import Reading, Seen, Subscription
-from streams.topics import RESULTS_PREFIX, partition_counts
+from streams.topics import TopicKind, kind_of, partition_counts
 
-SIGNALS_PREFIX = "signals."
-ALERTS_PREFIX = "alerts."
+DERIVED = frozenset({TopicKind.SIGNALS, TopicKind.ALERTS})
 DERIVED_S = 86_400
 """How far back signals and alerts are looked for: they are few, and hold for long."""
 MOST_READ_BACK = 20_000
@@ -43,9 +42,10 @@ class Everything:
     def pick(self, record: Record, seen: Seen) -> Taken | None:
         """Return what a record holds, ``None`` for a repetition; raises a ``ContractError``."""
         value = record.value or b""
-        if record.topic.startswith(SIGNALS_PREFIX):
+        kind = kind_of(record.topic)
+        if kind is TopicKind.SIGNALS:
             return decode_signal(value)
-        if record.topic.startswith(ALERTS_PREFIX):
+        if kind is TopicKind.ALERTS:
             return decode_alert(value)
         result = decode_result(value)
         name = result_id(result.source, result.model.digest)
@@ -105,7 +105,7 @@ class Reader:
         self.problem = None
         self.is_ready = True
         new = {topic for topic in counts if self._is_wanted(topic)} - self.topics
-        results = {topic for topic in new if topic.startswith(RESULTS_PREFIX)}
+        results = {topic for topic in new if kind_of(topic) not in DERIVED}
         for some, seconds in ((results, HISTORY_S), (new - results, DERIVED_S)):
             if some:
                 partitions = [
@@ -119,8 +119,11 @@ class Reader:
                 task.add_done_callback(self._tasks.discard)
 
     def _is_wanted(self, topic: str) -> bool:
-        is_ours = topic.startswith((RESULTS_PREFIX, SIGNALS_PREFIX, ALERTS_PREFIX))
-        return is_ours and (not self._allowed or topic in self._allowed)
+        kind = kind_of(topic)
+        if self._allowed:  # what is named otherwise is taken for results, as all streams do
+            is_shown = kind in DERIVED | {TopicKind.RESULTS, TopicKind.OTHER}
+            return topic in self._allowed and is_shown
+        return kind is TopicKind.RESULTS or kind in DERIVED
 
     async def _read(
         self, topics: set[str], partitions: list[TopicPartition], seconds: float

@@ -5,7 +5,7 @@ import { age, number2, words } from "./format.js";
 
 const MOST = 100;
 const known = new Map();
-const rows = new Keyed(byId("alerts-rows"), () => row("state", "subject", "rule", "n", "n", "n"));
+const rows = new Keyed(byId("alerts-rows"), () => row("state", "subject", "rule", "n", "n few", "n"));
 
 /** Take what changed; returns what to say of it. */
 export function takeAlerts({ alerts = [], alerts_gone: gone = [], whole }) {
@@ -38,8 +38,8 @@ export function showAlerts(now) {
     const { node, cells } = rows.get(one.id);
     setAttribute(node, "class", one.state);
     setText(cells[0], one.state === "raised" ? "▲ raised" : "✓ cleared");
-    setText(cells[1], `${one.scope} ${one.subject}`);
-    setAttribute(cells[1], "title", one.subject);
+    setText(cells[1], one.subject);
+    setAttribute(cells[1], "title", `${one.scope} ${one.subject}`);
     setText(cells[2], words(one.rule));
     setText(cells[3], number2(one.value));
     setText(cells[4], number2(one.threshold));

@@ -56,8 +56,8 @@ export function ranges(numbers) {
   return parts.map(([first, last]) => (first === last ? `${first}` : `${first}–${last}`)).join(", ");
 }
 
-/** The next of 1, 2, 5, 10, 20, … */
+/** The next round number at or above a value. */
 export function ceiling(value) {
   const scale = 10 ** Math.floor(Math.log10(Math.max(1, value)));
-  return [1, 2, 5, 10].map((step) => step * scale).find((step) => step >= value);
+  return [1, 1.5, 2, 3, 4, 5, 6, 8, 10].map((step) => step * scale).find((step) => step >= value);
 }

@@ -39,7 +39,7 @@ export function setScale(hello) {
   const axis = byId("latency-axis") ?? el("p", { id: "latency-axis", class: "ticks", "aria-hidden": "true" });
   axis.replaceChildren(
     ...TICKS.map((tick) => {
-      const mark = el("span", {}, tick < 1000 ? `${tick}` : `${tick / 1000} s`);
+      const mark = el("span", {}, tick < 1000 ? `${tick}${tick === 1 ? " ms" : ""}` : `${tick / 1000} s`);
       mark.style.left = `${(100 * at(tick)) / scale.buckets}%`;
       return mark;
     }),

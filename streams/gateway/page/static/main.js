@@ -16,6 +16,7 @@ import { showVerdicts } from "./verdicts.js";
 import { onCamera, showCameras, takeCameras } from "./wall.js";
 
 const HIDDEN_MS = 30_000; // a tab that nobody sees lets go of the stream after so long
+const WALL_MS = 450; // every other picture: hundreds of tiles may have changed
 const results = new Results();
 let names = [];
 let totals = null;
@@ -24,6 +25,7 @@ let broker = "";
 let aheadMs = 0; // of the gateway's clock over this one
 let isDue = false;
 let lastWhole = 0;
+let lastWall = 0;
 
 const handlers = {
   hello(data) {
@@ -75,10 +77,13 @@ function draw() {
   const isWhole = now - lastWhole >= 1000;
   if (isWhole) lastWhole = now;
   if (totals) drawTotals();
-  results.draw(now);
+  results.tick(now);
   setText(byId("fact-alerts"), count(showAlerts(now)));
   showTickers(now);
-  showCameras(now, alerted("camera"), isWhole);
+  if (isWhole || now - lastWall >= WALL_MS) {
+    lastWall = now;
+    showCameras(now, alerted("camera"), isWhole);
+  }
   if (groups) {
     setText(byId("fact-lag"), count(showGroups(groups)));
     groups = null;

@@ -29,7 +29,7 @@ export function showRates(topics, names) {
   for (const one of shown) {
     const { cells, path } = rows.get(one.topic);
     setText(cells[1], rate(one.rate));
-    setAttribute(path, "d", line(one.curve, 0, Math.max(1, ...one.curve), 60, 15));
+    setAttribute(path, "d", line(one.curve, 0, 1.15 * Math.max(1, ...one.curve), 60, 15));
     const sum = one.verdicts.reduce((total, value) => total + value, 0);
     ORDER.forEach((name, at) => {
       const value = one.verdicts[names.indexOf(name)];

@@ -4,7 +4,8 @@ import { byId, row, setAttribute, setHint, setText } from "./dom.js";
 import { age, count, ms, number2, words } from "./format.js";
 import { SIGNS } from "./verdicts.js";
 
-const SHOWN = 60;
+const SHOWN = 50;
+const FLOOD_MS = 1000; // between two looks at what nobody could read at four a second
 const CLASSES = [
   "c-age n", "c-topic", "c-id", "c-what", "c-label", "c-conf n",
   "c-verdict", "c-ms n", "c-budget n", "c-effort n", "c-effort n", "c-from",
@@ -17,6 +18,8 @@ export class Results {
     this.lines = [];
     this.passedOver = 0;
     this.sincePause = 0;
+    this.drawnAt = 0;
+    this.isFlood = false;
     this.isPaused = false;
     this.isFiltered = false;
     this.empty = "";
@@ -33,6 +36,7 @@ export class Results {
       return;
     }
     this.passedOver += passedOver;
+    this.isFlood = passedOver > 0;
     this.waiting = [...newest, ...this.waiting].slice(0, SHOWN);
     if (this.isPaused) this.sincePause += rows.length + passedOver;
     else this.rows = this.waiting;
@@ -46,9 +50,14 @@ export class Results {
     this.draw();
   }
 
+  /** Draw, unless so much comes that once a second is enough. */
+  tick(now) {
+    if (!this.isFlood || now - this.drawnAt >= FLOOD_MS) this.draw(now);
+  }
+
   /** Fill the table as of a moment. */
-  draw(now = this.now) {
-    this.now = now;
+  draw(now = this.drawnAt) {
+    this.drawnAt = now;
     const body = byId("results-rows");
     while (this.lines.length < this.rows.length) {
       const line = row(...CLASSES);
@@ -65,9 +74,9 @@ export class Results {
   }
 
   hint() {
-    if (this.isPaused) return `paused, ${count(this.sincePause)} more since`;
-    if (!this.passedOver) return this.isFiltered ? "filtered by the gateway: every match" : "";
-    return `${count(this.passedOver)} too many to show passed by; a filter picks, p pauses`;
+    if (this.isPaused) return `paused; ${count(this.sincePause)} came since`;
+    if (this.passedOver) return `${count(this.passedOver)} more came than can be shown`;
+    return this.isFiltered ? "every match is here" : "";
   }
 }
 

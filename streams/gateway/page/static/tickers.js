@@ -10,7 +10,7 @@ const known = new Map();
 let find = () => {};
 
 const rows = new Keyed(byId("tickers-rows"), (ticker) => {
-  const { node, cells } = row("name", "direction", "n", "curve", "n", "n", "n", "n");
+  const { node, cells } = row("name", "direction", "n", "curve", "n", "n few", "n few", "n");
   const button = el("button", { type: "button", class: "plain", title: `Find the results of ${ticker}` }, ticker);
   button.addEventListener("click", () => find(ticker));
   cells[0].append(button);

@@ -14,11 +14,25 @@ let find = () => {};
 let order = [];
 
 const tiles = new Keyed(wall, (camera) => {
-  const parts = { name: el("span", { class: "camera" }, camera), when: el("span", { class: "when" }), label: el("span", { class: "label" }), mark: el("span", { class: "mark" }) };
+  const span = (name, ...children) => el("span", { class: name }, ...children);
+  const parts = { when: span("when"), label: span("label"), mark: span("mark") };
   const good = svg("path", { class: "fill bar" });
   const bad = svg("path", { class: "fill defect" });
-  const strip = svg("svg", { viewBox: "0 0 30 100", preserveAspectRatio: "none", "aria-hidden": "true" }, good, bad);
-  const button = el("button", { type: "button", tabindex: "-1" }, parts.name, parts.when, parts.label, parts.mark, strip);
+  const strip = svg(
+    "svg",
+    { viewBox: "0 0 30 100", preserveAspectRatio: "none", "aria-hidden": "true" },
+    good,
+    bad,
+  );
+  const button = el(
+    "button",
+    { type: "button", tabindex: "-1", title: `Find the results of ${camera}` },
+    span("line-of", span("camera", camera), " ", parts.when),
+    " ",
+    span("line-of", parts.label),
+    " ",
+    span("line-of", parts.mark, strip),
+  );
   button.addEventListener("click", () => find(camera));
   return { node: el("li", {}, button), button, good, bad, ...parts };
 });
@@ -60,7 +74,8 @@ export function showCameras(now, alerted, every) {
 
 function draw(tile, one) {
   const label = one.label === null ? "no answer" : words(one.label);
-  setText(tile.label, one.confidence === null ? label : `${label} ${number2(one.confidence)}`);
+  const sure = one.confidence === null ? "" : ` ${number2(one.confidence)}`;
+  setText(tile.label, `${one.is_defect ? "◆ " : ""}${label}${sure}`);
   const heights = one.strip.map(Math.abs);
   const from = 30 - heights.length;
   const placed = [...new Array(from).fill(0), ...heights];
@@ -71,10 +86,11 @@ function draw(tile, one) {
 function mark(tile, one, isAlerted) {
   const marks = [];
   if (isAlerted) marks.push("▲ alert");
-  if (one.is_defect) marks.push("◆ defect");
   if (one.verdict !== "on_time") marks.push(`${SIGNS[one.verdict]} ${words(one.verdict)}`);
+  if (one.is_defect && !marks.length) marks.push("defect");
   setText(tile.mark, marks.join(" "));
-  setAttribute(tile.node, "class", `${one.is_defect ? "is-defect" : ""} ${isAlerted ? "is-alerted" : ""}`.trim());
+  const classes = [one.is_defect ? "is-defect" : "", isAlerted ? "is-alerted" : ""];
+  setAttribute(tile.node, "class", classes.join(" ").trim());
 }
 
 /** One tile is in the tab order; arrows go from it to the others. */
