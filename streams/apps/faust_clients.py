@@ -7,12 +7,14 @@ a rebalance that has lost records, which were put back to be read again. Ours dr
 twice is known by its offset where it is taken.
 """
 
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
 import faust
 from aiokafka import AIOKafkaConsumer
+from faust.tables.manager import TableManager
+from faust.tables.recovery import Recovery
 from faust.transport.drivers import aiokafka as driver
 
 HEARTBEATS = 4
@@ -83,6 +85,18 @@ class _Consumer(driver.Consumer):
 
 
 class _Producer(driver.Producer):
+    async def on_start(self) -> None:
+        """Ask whether this process may still write, right before each request leaves."""
+        await super().on_start()
+        client: Any = self._producer.client  # type: ignore[union-attr]
+        send, allow = client.send, self.app.allow  # type: ignore[attr-defined]
+
+        async def allowed(*arguments: Any, **named: Any) -> Any:
+            allow()
+            return await send(*arguments, **named)
+
+        client.send = allowed
+
     def _settings_auth(self) -> Mapping[str, Any]:
         return {}
 
@@ -105,6 +119,31 @@ class _Transport(driver.Transport):
     Producer = _Producer
 
 
+class _Recovery(Recovery):
+    async def _build_offsets(
+        self, consumer: Any, tps: set[Any], destination: Any, title: str
+    ) -> None:
+        """Read changelogs from their beginning, into an empty table.
+
+        Where Faust goes on from what it has noted, that may be a record of an earlier recovery
+        which a rebalance interrupted: what comes before it would be missing.
+        """
+        for table in self.tables.values():
+            table.data.data.clear()
+        self.buffers.clear()
+        destination.clear()
+        destination.update(dict.fromkeys(tps))
+        await super()._build_offsets(consumer, tps, destination, title)
+
+
+class _TableManager(TableManager):
+    @property
+    def recovery(self) -> Recovery:
+        if self._recovery is None:
+            self._recovery = _Recovery(self.app, self, beacon=self.beacon, loop=self.loop)
+        return self._recovery
+
+
 class FaustApp(faust.App):
     """A Faust app without web server, directories and leader topic.
 
@@ -112,10 +151,19 @@ class FaustApp(faust.App):
         name: Names the consumer group and begins the names of its topics.
         partitions: Of its tables.
         clients: How to reach the broker.
+        allow: Raises where this process may no longer write.
     """
 
-    def __init__(self, name: str, *, partitions: int, clients: ClientSettings) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        partitions: int,
+        clients: ClientSettings,
+        allow: Callable[[], None],
+    ) -> None:
         self.clients = clients
+        self.allow = allow
         super().__init__(
             name,
             broker=_urls(str(clients.options["bootstrap_servers"])),
@@ -128,6 +176,7 @@ class FaustApp(faust.App):
             table_standby_replicas=0,
             stream_wait_empty=False,
             web_enabled=False,
+            TableManager=_TableManager,
             broker_session_timeout=clients.session_timeout_ms / 1e3,
             broker_request_timeout=clients.request_timeout_ms / 1e3,
             producer_request_timeout=clients.request_timeout_ms / 1e3,

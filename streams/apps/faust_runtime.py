@@ -83,14 +83,16 @@ class Runtime:
         self._app = app
         self._count = count
         self._clock = clock
-        self._faust: Any = FaustApp(name, partitions=partitions, clients=clients)
+        self._pulse = Pulse(clients.session_timeout_ms / 1e3)
+        self._faust: Any = FaustApp(
+            name, partitions=partitions, clients=clients, allow=self._pulse.check
+        )
         self.parts_topic, self.changelog_topic = own_topics(name)
         agents = {self._spread: app.inputs, self._step: (self.parts_topic,)}
         for agent, topics in agents.items():
             channel = self._faust.topic(*topics, key_type=bytes, value_type=bytes, acks=False)
             self._faust.agent(channel)(agent)
         self._table: Any = self._faust.Table(TABLE, key_type=bytes, value_type=bytes)
-        self._pulse = Pulse(clients.session_timeout_ms / 1e3)
         self._spreading = Settler(self._send, self._pulse.check)
         self._stepping = Settler(self._send, self._pulse.check)
         self._alarms = Alarms()

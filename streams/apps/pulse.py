@@ -25,20 +25,23 @@ class Pulse:
         self._longest_s = longest_s
         self._monotonic = monotonic
         self._last = monotonic()
+        self._failure: AppFailedError | None = None
 
     def check(self) -> None:
         """Beat.
 
         Raises:
-            AppFailedError: The last beat is too long ago.
+            AppFailedError: Now or earlier, the beat before was too long ago.
         """
         now = self._monotonic()
         silence_s, self._last = now - self._last, now
         if silence_s > self._longest_s:
-            raise AppFailedError(
+            self._failure = AppFailedError(
                 f"the process slept {silence_s:.1f} s, longer than its session of "
                 f"{self._longest_s:g} s: another member may own its partitions"
             )
+        if self._failure is not None:
+            raise self._failure
 
     async def run(self) -> None:
         """Beat until cancelled.

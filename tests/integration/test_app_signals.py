@@ -7,8 +7,9 @@ import time
 from pathlib import Path
 
 import pytest
+from aiokafka import ConsumerRecord
 
-from schemas import Classification
+from schemas import Classification, Outbound, decode_signal
 from streams.apps.signals import signals
 from streams.broker import RunningBroker
 from tests.integration.app import (
@@ -41,8 +42,29 @@ async def compare(run: AppRun, results: Keyed) -> None:
     missing = sorted(wanted.keys() - found.keys())
     assert not missing, f"{len(missing)} of {len(wanted)} missing: {missing[:5]}\n{run.logs()}"
     assert found.keys() == wanted.keys()
-    for name, record in found.items():
-        assert (record.key, record.value) == (wanted[name].key, wanted[name].value), name
+    differ = [
+        name
+        for name, record in found.items()
+        if (record.key, record.value) != (wanted[name].key, wanted[name].value)
+    ]
+    assert not differ, told(differ, found, wanted, run)
+
+
+def told(
+    differ: list[str],
+    found: dict[str, ConsumerRecord],
+    wanted: dict[str, Outbound],
+    run: AppRun,
+) -> str:
+    """Say how signals differ: which results they lack or have too many."""
+    lines = [f"{len(differ)} of {len(wanted)} signals differ"]
+    for name in differ[:20]:
+        record = found[name]
+        have, want = (decode_signal(one.value or b"") for one in (record, wanted[name]))
+        lack, more = set(want.results) - set(have.results), set(have.results) - set(want.results)
+        where = f"{record.partition}:{record.offset} at {record.timestamp}"
+        lines.append(f"{name} ({where}): lacks {sorted(lack)}, has {sorted(more)} too")
+    return "\n".join([*lines, run.logs()])
 
 
 @pytest.mark.real_kafka
