@@ -83,6 +83,62 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     """The record's offset."""
 
 
+class Relation(StrEnum):
+    """What a company that a text names has to do with the ticker that it is linked to."""
+
+    MENTIONED = "mentioned"
+    """The ticker is its own."""
+    SUBSIDIARY = "subsidiary"
+    """The ticker is its parent's; it has none of its own."""
+
+
+class RelatedAs(StrEnum):
+    """What a related company is to the one that is named."""
+
+    PARENT = "parent"
+    SUPPLIER = "supplier"
+    CUSTOMER = "customer"
+
+
+class TextField(StrEnum):
+    """Which text of a news event a company is named in."""
+
+    HEADLINE = "headline"
+    BODY = "body"
+
+
+class Related(msgspec.Struct, frozen=True, kw_only=True):
+    """A company that has to do with one that is named, and is not named itself."""
+
+    ticker: str
+    """The related company's."""
+    relation: RelatedAs
+    """What it is to the one that is named."""
+
+
+class Entity(msgspec.Struct, frozen=True, kw_only=True):
+    """A company that a news event names."""
+
+    ticker: str
+    """What it is linked to."""
+    name: str | None = None
+    """As the list of companies has it, whatever the text says; null for a ticker that is not in the
+    list."""
+    relation: Relation = Relation.MENTIONED
+    """Whether the ticker is its own."""
+    field: TextField = TextField.HEADLINE
+    """Which text of the event names it first."""
+    start: int
+    """Where in that text, in Unicode code points from 0."""
+    end: int
+    """Behind the last one."""
+    sector: str | None = None
+    """What it does, where the list says so."""
+    related: tuple[Related, ...] = ()
+    """Companies that have to do with it, as the list has them; their tickers are not among the
+    result's."""
+
+
 class Classification(msgspec.Struct, frozen=True, kw_only=True):
     """The result for one event."""
 
@@ -115,7 +171,10 @@ class Classification(msgspec.Struct, frozen=True, kw_only=True):
     result_time: datetime
     """When the result was handed to the producer."""
     tickers: tuple[str, ...] = ()
-    """The news event's instruments."""
+    """The news event's instruments: first those that it came with, then those that its text was
+    found to name."""
+    entities: tuple[Entity, ...] = ()
+    """Companies that the news event's text was found to name; empty when shed."""
     session_id: str | None = None
     """The transcript event's session."""
     segment: int | None = None

@@ -14,6 +14,7 @@ COMMANDS = (
     "broker",
     "demo",
     "dlq",
+    "entities",
     "evaluate",
     "gateway",
     "plan",

@@ -20,6 +20,7 @@ from schemas.results import AnsweredFrom, Classification, DeadLetter
 from streams import metrics
 from streams.breaker import BreakerSettings
 from streams.delivery.protocol import Outlet
+from streams.entities.linker import Linker
 from streams.gate import Gate
 from streams.ingress import Ingress, Rejected
 from streams.known import KnownAnswers
@@ -53,6 +54,7 @@ class Lane:
             are if it is unset.
         redactor: Masks what is published; nothing is if it is unset.
         tracing: Follows events; none are if it is unset.
+        linker: Finds the companies that news is about; none are looked for if it is unset.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Lane:
         breaker: BreakerSettings | None = None,
         redactor: Redactor | None = None,
         tracing: Tracing | None = None,
+        linker: Linker | None = None,
     ) -> None:
         self.modality = modality = route.modality
         self.topic = route.topic
@@ -87,6 +90,7 @@ class Lane:
             self._tracing = tracing.of_topic(
                 route, model=self._model, clock=clock, names_events=redactor is None
             )
+        self._link = None if linker is None else linker.link
         self._results = route.results
         self._dead_letters = route.dead_letters
         cache = cache or Cache(enabled=False)
@@ -272,6 +276,7 @@ class Lane:
             labels=self.engine.labels,
             now_ms=self._clock.wall() * 1e3,
             margin_ms=self._publisher.margin_s * 1e3,
+            link=self._link,
         )
 
     def _outbound(self, result: Classification, admitted: Admitted) -> Outbound:

@@ -210,6 +210,37 @@ TRACE_SPANS = Counter(
     ["outcome"],
 )
 READY = Gauge("headrace_ready", "1 while the worker can classify.", multiprocess_mode="livesum")
+ENTITIES = Counter(
+    "headrace_entities",
+    "Companies found in news, by what they were found by: name, cashtag, or listing.",
+    ["how"],
+)
+GAZETTEER_COMPANIES = Gauge(
+    "headrace_gazetteer_companies",
+    "Companies that are looked for in news.",
+    multiprocess_mode="livemax",
+)
+GAZETTEER_LOADED = Gauge(
+    "headrace_gazetteer_loaded_timestamp_seconds",
+    "When the list of companies was loaded, since the epoch; the oldest of the workers'.",
+    multiprocess_mode="livemin",
+)
+GAZETTEER_LOADS = Counter(
+    "headrace_gazetteer_loads",
+    "Lists of companies read, by outcome: loaded, or refused and the old one kept.",
+    ["outcome"],
+)
+GAZETTEER_STALE = Gauge(
+    "headrace_gazetteer_stale",
+    "Worker processes whose list of companies is an older one, because the file was refused.",
+    multiprocess_mode="livesum",
+)
+GAZETTEER_VERSION = Gauge(
+    "headrace_gazetteer_version",
+    "Worker processes that use the list of companies of this digest.",
+    ["digest"],
+    multiprocess_mode="livesum",
+)
 GATEWAY_CLIENTS = Gauge(
     "headrace_gateway_clients",
     "Clients of the gateway that follow a topic.",

@@ -28,6 +28,7 @@ from streams.breaker import BreakerSettings
 from streams.connection import Connection
 from streams.credentials import VARIABLES, refuse_inline
 from streams.delivery.mode import DeliveryMode
+from streams.entities.settings import Entities
 from streams.gateway.settings import TOKENS_VARIABLE, GatewaySettings
 from streams.offsets import Bounds
 from streams.redaction.settings import Redaction
@@ -181,6 +182,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Content that comes again."""
     revisions: Revisions = Revisions()
     """Second answers to degraded and shed events."""
+    entities: Entities = Entities()
+    """Companies in news."""
     redaction: Redaction = Redaction()
     """What is masked in what is published."""
     delivery: DeliveryMode = DeliveryMode.AT_LEAST_ONCE

@@ -1,5 +1,6 @@
 """From what became of the work to what the subscriber reads."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -8,6 +9,7 @@ from inference.work import Completion
 from schemas.events import Event, NewsEvent, TranscriptEvent
 from schemas.kafka import Inbound
 from schemas.results import AnsweredFrom, Classification, Effort, Latency, Model, Verdict
+from streams.entities.linker import Linked
 from streams.frames import UNSEEN, Seen
 from streams.offsets import OffsetTracker
 from streams.questions import asks
@@ -54,6 +56,7 @@ def to_classification(
     labels: tuple[str, ...],
     now_ms: float,
     margin_ms: float = 0.0,
+    link: Callable[[NewsEvent], Linked] | None = None,
 ) -> Classification:
     """Build the result of one completed, not failed, work.
 
@@ -64,6 +67,7 @@ def to_classification(
         now_ms: Wall clock in milliseconds since the epoch, read as close to sending as can be.
         margin_ms: What the way from there to the broker hardly exceeds. What might be published
             after its deadline is late: a verdict cannot be taken back.
+        link: Finds the companies that classified news is about; none are looked for if it is unset.
     """
     admitted: Admitted = completion.work.handle
     # A clock that runs behind the producer's must not show a negative latency.
@@ -106,14 +110,14 @@ def to_classification(
         source=inbound.source,
         event_time=inbound.event_time,
         result_time=datetime.fromtimestamp(now_ms / 1e3, UTC),
-        **_about(inbound.event),
+        **_about(inbound.event, None if prediction is None else link),
     )
 
 
-def _about(event: Event) -> dict[str, Any]:
-    """Pass on what those who aggregate results group them by."""
+def _about(event: Event, link: Callable[[NewsEvent], Linked] | None) -> dict[str, Any]:
+    """Pass on, or find, what those who aggregate results group them by."""
     if isinstance(event, NewsEvent):
-        return {"tickers": event.tickers}
+        return {"tickers": event.tickers} if link is None else link(event)._asdict()
     if isinstance(event, TranscriptEvent):
         return {
             "session_id": event.session_id,

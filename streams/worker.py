@@ -17,6 +17,7 @@ from inference.optimizer import open_model
 from inference.settings import SchedulerSettings
 from inference.shared_device import SharedDevice
 from schemas.errors import BrokerError
+from schemas.events import Modality
 from schemas.limits import DEFAULT_LIMITS
 from streams import metrics
 from streams.access import check_access
@@ -24,6 +25,8 @@ from streams.consume import ConsumeLoop
 from streams.cost_state import CostStates
 from streams.delivery.opening import HEADROOM_BYTES, make_consumer, open_delivery, outlet_to
 from streams.delivery.protocol import Delivery
+from streams.entities.linker import Linker
+from streams.entities.loading import Reloader, open_linker
 from streams.explaining import ScheduleLog
 from streams.gate import Gates
 from streams.health import Health, serve
@@ -60,6 +63,7 @@ class Worker:
         self._explaining = (
             ScheduleLog(self._clock, settings.log_format) if settings.explain_schedule else None
         )
+        self._linker: Linker | None = None
         self.health = Health("model", "broker", "assignment")
 
     def stop(self) -> None:
@@ -80,7 +84,10 @@ class Worker:
         async with contextlib.AsyncExitStack() as stack:
             await self._serve_health(stack)
             tracing = self._open_tracing(stack)
-            served = load_models(routes_of(self._settings), open_model)
+            routes = routes_of(self._settings)
+            if any(route.modality is Modality.NEWS for route in routes):
+                self._linker = open_linker(self._settings.entities)
+            served = load_models(routes, open_model)
             self.health.met("model")
             if not await self._connected([route for route, _ in served]):
                 return
@@ -206,6 +213,7 @@ class Worker:
                 breaker=settings.breaker,
                 redactor=redactor_of(settings.redaction, route.modality),
                 tracing=tracing,
+                linker=self._linker,
             )
             for route, engine in served
         )
@@ -240,6 +248,9 @@ class Worker:
             asyncio.create_task(self._watch_state(loop, ledger, gates), name="state"),
             asyncio.create_task(_watch_costs(lanes, states), name="costs"),
         ]
+        if self._linker is not None and self._settings.entities.file is not None:
+            reloader = Reloader(self._linker, self._settings.entities)
+            side.append(asyncio.create_task(reloader.run(), name="gazetteer"))
         stopped = asyncio.create_task(self._wait_for_stop())
         failures: list[asyncio.Future[None]] = [
             delivery.failure,

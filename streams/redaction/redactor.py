@@ -14,7 +14,7 @@ from schemas.events import Modality
 from schemas.kafka import Outbound, Record, encode_dead_letter
 from schemas.letters import REDACTED
 from schemas.records import Header
-from schemas.results import Classification, DeadLetter
+from schemas.results import Classification, DeadLetter, Entity
 from streams.redaction.personal_data import PersonalData
 from streams.redaction.settings import Redaction
 
@@ -62,6 +62,7 @@ class Redactor:
             event_id=event_id,
             reason=reason,
             tickers=tuple(str(self._short("tickers", one)) for one in result.tickers),
+            entities=self._entities(result.entities),
             session_id=self._short("session_id", result.session_id),
             segment=None if "segment" in self._fields else result.segment,
             camera_id=self._short("camera_id", result.camera_id),
@@ -102,6 +103,14 @@ class Redactor:
             note = "masked" if withheld is None else f"value withheld: {withheld}"
             outbound.headers.append((REDACTED, note.encode()))
         return outbound
+
+    def _entities(self, entities: tuple[Entity, ...]) -> tuple[Entity, ...]:
+        """Leave out companies whose tickers must not be seen; their names come from a list."""
+        if not self._fields.isdisjoint(("tickers", "entities")):
+            return ()
+        return tuple(
+            msgspec.structs.replace(one, ticker=self._masked_short(one.ticker)) for one in entities
+        )
 
     def _id(self, event_id: str) -> str:
         return MASK if "id" in self._fields else self._masked_short(event_id)

@@ -1,0 +1,201 @@
+"""Whether a name that may mean something else means the company here: an explicit rule.
+
+A doubtful name is taken at once where the text says it: a legal form follows, the text or the feed
+holds the company's ticker, or another name of it that only it has. Otherwise signs are counted:
+
+1. a word or phrase of the row's ``context`` is in the text;
+2. the text surely mentions its parent, a supplier or a customer;
+3. a word of companies' affairs is next to it: ``Visa shares``, ``stake in Orange``, ``Gap CEO``;
+4. what follows is what companies do: ``Shell says``, ``Target to buy``;
+5. it stands in a list with a company that is taken: ``Apple, Microsoft and Tesla``;
+6. it has a capital inside a sentence, where other words have none. Only for common words: other
+   people's names have capitals, too;
+7. it does not begin the sentence, and a word of finance is within five words of it.
+
+As many as the setting ``min_evidence`` asks for make it a mention.
+"""
+
+import re
+from collections.abc import Collection, Iterator
+
+from streams.entities.folding import Folded
+from streams.entities.gazetteer import Gazetteer, Owner
+from streams.entities.mentions import Mention
+from streams.entities.names import Doubt
+from streams.entities.rows import Row
+
+NEAR_WORDS = 5
+_AFFAIRS = (
+    "shares?|stocks?|stockholders?|shareholders?|investors?|earnings|profits?|revenues?|sales"
+    "|results|dividend|guidance|outlook|forecast|ceo|cfo|chief executive|chairman|boss|board"
+    "|employees|workers|staff|bonds?|buyback|ipo|deliveries|margins?|quarterly|q[1-4]|fy\\d\\d"
+    "|first-quarter|second-quarter|third-quarter|fourth-quarter|market cap|price target"
+    "|stores?|subsidiary|unit|executives?|subscribers|merger|takeover|acquisition"
+)
+_DOINGS = (
+    "says|said|reports|reported|posts|posted|unveils|unveiled|launches|launched|acquires|acquired"
+    "|announces|announced|warns|warned|sues|sued|hires|hired|names|recalls|recalled|beats"
+    "|declares|declared|appoints|appointed|buys|bought|sells|sold|invests|bids|partners"
+    "|(?:to|will|plans to|aims to|seeks to|agrees to) (?:\\w+ )?(?:buy|acquire|sell|cut|lay|invest"
+    "|launch|open|close|pay|hire|build|list|report|raise|spend|merge|split|spin|appeal|face|expand)"
+)
+_FINANCE = re.compile(
+    rf"\b(?:{_AFFAIRS}|rally|rallies|surges?|jumps?|soars?|slumps?|plunges?|tumbles?|upgrades?d?"
+    r"|downgrades?d?|analysts?|buy rating|overweight|underweight|outperform|target price|bullish"
+    r"|bearish|valuation|nasdaq|dow|s&p|ftse|nifty|sensex|eps|stake|antitrust|trading)\b"
+)
+_affairs_after = re.compile(rf"(?:'s?)? (?:{_AFFAIRS})\b").match
+_affairs_before = re.compile(
+    r"\b(?:shares?|stake|stock|holding|investors?|bonds?|ceo|chairman|boss|suitor|bid|offer|deal)"
+    r" (?:of|in|for|by|with|at) $"
+).search
+_doings_after = re.compile(rf",? (?:{_DOINGS})\b").match
+_LIST_GAP = re.compile(r"(?:'s)?(?:,| and| &|,? or|/|,? and| vs\.?| versus) ?").fullmatch
+_WORD = re.compile(r"[^\W\d_][\w'\u2019-]*")
+_SENTENCE_END = re.compile(r"(?:^|[.!?:;|\u2014]\s|^\W)\W*$").search
+
+
+class Context:
+    """A text, and what it says beside its doubtful names.
+
+    Args:
+        text: As it came.
+        folded: The same, as names are compared.
+        mentions: What may be a mention, in the order of the text; decided ones count.
+        given: Companies whose tickers the feed gave.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        folded: Folded,
+        mentions: list[Mention],
+        gazetteer: Gazetteer,
+        given: Collection[int],
+    ) -> None:
+        self._text = text
+        self._folded = folded.text
+        self._mentions = mentions
+        self._gazetteer = gazetteer
+        self._given = given
+        self._in_sentence_case: bool | None = None
+
+    def decide(self, min_evidence: int) -> None:
+        """Take those doubtful mentions that enough speaks for."""
+        open_ones = [one for one in self._mentions if not one.taken]
+        signs = {id(one): self._signs(one) for one in open_ones}
+        while open_ones:
+            taken = [one for one in open_ones if self._judge(one, signs[id(one)], min_evidence)]
+            if not taken:
+                return
+            # What is taken now may speak for its neighbours.
+            open_ones = [one for one in open_ones if not one.taken]
+
+    def _judge(
+        self, mention: Mention, signs: dict[int, tuple[str, ...]], min_evidence: int
+    ) -> bool:
+        best: list[tuple[int, Owner, tuple[str, ...]]] = []
+        for owner in mention.owners:
+            sure = self._sure(owner.row)
+            why = (*signs[owner.row], *self._by_others(mention, owner))
+            best.append((99 if sure else len(why), owner, sure or why))
+        best.sort(key=lambda one: -one[0])
+        count, owner, why = best[0]
+        if count < min_evidence or (len(best) > 1 and best[1][0] == count):
+            mention.why = why
+            return False
+        mention.taken, mention.why = True, why
+        mention.row, mention.ticker = owner.row, self._gazetteer.rows[owner.row].linked_to
+        return True
+
+    def _sure(self, row: int) -> tuple[str, ...]:
+        """Say what leaves no doubt that the text is about a company."""
+        if row in self._given:
+            return ("the feed gives its ticker",)
+        for other in self._mentions:
+            if other.taken and other.row == row and not other.owners:
+                return (f"also {self._text[other.start : other.end]!r}",)
+        return ("its ticker in brackets",) if self._in_brackets(row) else ()
+
+    def _in_brackets(self, row: int) -> bool:
+        ticker = self._gazetteer.rows[row].ticker
+        return bool(ticker) and f"({ticker.partition('.')[0]})" in self._text
+
+    def _signs(self, mention: Mention) -> dict[int, tuple[str, ...]]:
+        """Return what the words around a mention say for each company that it may mean."""
+        shared = tuple(self._around(mention))
+        found = {}
+        for owner in mention.owners:
+            row = self._gazetteer.rows[owner.row]
+            signs = shared
+            if word := self._context_word(row, mention):
+                signs = (f"context {word!r}", *signs)
+            if owner.doubt is not Doubt.NAME and self._has_telling_capital(mention):
+                signs = (*signs, "capital inside a sentence")
+            found[owner.row] = signs
+        return found
+
+    def _around(self, mention: Mention) -> Iterator[str]:
+        start, end = mention.folded
+        text = self._folded
+        if after := _affairs_after(text, end):
+            yield f"before {after[0].strip()!r}"
+        elif before := _affairs_before(text, 0, start):
+            yield f"behind {before[0].strip()!r}"
+        if doing := _doings_after(text, end):
+            yield f"before {doing[0].strip()!r}"
+        if not self._begins_sentence(mention) and (word := self._finance_near(start, end)):
+            yield f"near {word!r}"
+
+    def _context_word(self, row: Row, mention: Mention) -> str | None:
+        start, end = mention.folded
+        rest = f"{self._folded[:start]} . {self._folded[end:]}"
+        for word in row.context:
+            if re.search(rf"(?<!\w){re.escape(word.lower())}(?!\w)", rest):
+                return word
+        return None
+
+    def _finance_near(self, start: int, end: int) -> str | None:
+        before = self._folded[:start].split()[-NEAR_WORDS:]
+        after = self._folded[end:].split()[:NEAR_WORDS]
+        found = _FINANCE.search(" ".join(before)) or _FINANCE.search(" ".join(after))
+        return None if found is None else found[0]
+
+    def _begins_sentence(self, mention: Mention) -> bool:
+        return _SENTENCE_END(self._text, 0, mention.start) is not None
+
+    def _has_telling_capital(self, mention: Mention) -> bool:
+        if self._begins_sentence(mention) or self._text[mention.start : mention.end].isupper():
+            return False
+        if self._in_sentence_case is None:
+            self._in_sentence_case = self._is_in_sentence_case()
+        return self._in_sentence_case
+
+    def _is_in_sentence_case(self) -> bool:
+        """Say whether most longer words, the first and names apart, begin with small letters."""
+        words = [
+            found[0]
+            for found in _WORD.finditer(self._text)
+            if found.start() > 0
+            and len(found[0]) > 3  # noqa: PLR2004 - small words are small in titles, too
+            and not any(one.start <= found.start() < one.end for one in self._mentions)
+        ]
+        return bool(words) and 2 * sum(word[0].islower() for word in words) >= len(words)
+
+    def _by_others(self, mention: Mention, owner: Owner) -> Iterator[str]:
+        """Yield what companies that are taken say for one that is not."""
+        row = self._gazetteer.rows[owner.row]
+        relatives = self._gazetteer.relatives(row)
+        for other in self._mentions:
+            if other.taken and other is not mention and other.ticker in relatives:
+                yield f"beside {self._text[other.start : other.end]!r}, of its relations"
+                break
+        at = self._mentions.index(mention)
+        for other in self._mentions[max(0, at - 1) : at + 2]:
+            if other is not mention and other.taken and self._is_next_in_list(mention, other):
+                yield f"in a list with {self._text[other.start : other.end]!r}"
+                break
+
+    def _is_next_in_list(self, one: Mention, other: Mention) -> bool:
+        first, second = (one, other) if one.start < other.start else (other, one)
+        return _LIST_GAP(self._text, first.end, second.start) is not None

@@ -1,0 +1,186 @@
+"""Where a text names companies: by name, by cashtag, by a ticker with its exchange."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from streams.entities.exchanges import BY_NAME, code_of, full_ticker
+from streams.entities.folding import Folded, fold
+from streams.entities.gazetteer import Found, Gazetteer, Owner
+from streams.entities.names import SHORT_CHARS, Doubt, legal_form, runs_on
+
+_CASHTAG = re.compile(r"(?<![\w$&])\$([A-Za-z]{1,6}(?:[.-][A-Za-z]{1,2})?)(?![\w$])")
+_EXCHANGES = "|".join(re.escape(name) for name in sorted(BY_NAME, key=len, reverse=True))
+_SYMBOL = r"[A-Z0-9][A-Z0-9.&-]{0,14}(?<![.&-])"
+_LISTED = re.compile(rf"(?<![\w:])((?i:{_EXCHANGES}))\s?:\s?({_SYMBOL})(?![\w])")
+
+
+class How(StrEnum):
+    """What a mention was found by."""
+
+    NAME = "name"
+    CASHTAG = "cashtag"
+    LISTING = "listing"
+
+
+@dataclass(slots=True)
+class Mention:
+    """A place where a text may name a company.
+
+    Attributes:
+        start: Of the mention in the text, in characters.
+        end: Behind its last one.
+        how: What it was found by.
+        row: The company, or the only one that it may be; ``None`` for a ticker that no row has.
+        ticker: What it leads to.
+        owners: All companies that the name may mean, where it is not sure.
+        folded: Where the name lies in the folded text.
+        taken: Whether it counts.
+        why: What speaks for it, or against.
+    """
+
+    start: int
+    end: int
+    how: How
+    row: int | None
+    ticker: str
+    owners: tuple[Owner, ...] = ()
+    folded: tuple[int, int] = (0, 0)
+    taken: bool = True
+    why: tuple[str, ...] = ()
+
+
+def mentions_in(
+    text: str, gazetteer: Gazetteer, *, accept_unknown: bool
+) -> tuple[Folded, list[Mention]]:
+    """Find what may be a mention of a company, in the order of the text; none overlap.
+
+    Args:
+        text: As it came.
+        gazetteer: The companies.
+        accept_unknown: Whether tickers that no row has are mentions, where the text itself says
+            that they are tickers.
+    """
+    folded = fold(text)
+    found = [one for one in gazetteer.find(folded.text) if _is_whole(folded.text, one)]
+    mentions: list[Mention] = []
+    if found:
+        mentions = [
+            _named(text, folded, one, owners, gazetteer)
+            for one, owners in _longest(text, folded, found)
+            if owners
+        ]
+    if "$" in text:
+        mentions = _beside(mentions, _cashtags(text, gazetteer, accept_unknown))
+    if ":" in text:
+        mentions = _beside(mentions, _listings(text, gazetteer, accept_unknown))
+    return folded, mentions
+
+
+def _is_whole(folded: str, found: Found) -> bool:
+    """Say whether a name is not part of a longer word, of an address or of an abbreviation."""
+    start, end, name = found
+    if start and not runs_on(name.text[0]):
+        before = folded[start - 1]
+        if before.isalnum() or before in "_/\\&$":
+            return False
+        if before in ".@" and start > 1 and folded[start - 2].isalnum():
+            return False
+    if end < len(folded) and not runs_on(name.text[-1]):
+        after = folded[end]
+        if after.isalnum() or after in "_&@":
+            return False
+        if after == "." and end + 1 < len(folded) and folded[end + 1].isalnum():
+            return False
+    return True
+
+
+def _longest(
+    text: str, folded: Folded, found: list[Found]
+) -> Iterator[tuple[Found, tuple[Owner, ...]]]:
+    """Yield the leftmost names, of those that begin together the longest, with whom they mean."""
+    end = 0
+    for one in sorted(found, key=lambda one: (one.start, -one.end)):
+        # Two names in one character of the original, such as a ligature, are one place of it.
+        if one.start < end or (end and folded.span(one.start, one.end)[0] < folded.span(0, end)[1]):
+            continue
+        owners = one.name.owners
+        if owners:
+            owners = _as_written(text, folded, one)
+            if not owners:
+                continue  # in other letters than the name has: nothing stands here
+        end = one.end
+        yield one, owners
+
+
+def _as_written(text: str, folded: Folded, found: Found) -> tuple[Owner, ...]:
+    """Return those owners of a name whose case rule the text keeps."""
+    start, end = folded.span(found.start, found.end)
+    written = text[start:end]
+    if written != written.lower() or written == written.upper():  # a capital, or none to be had
+        return tuple(one for one in found.name.owners if one.exact in ("", written))
+    if end - start <= SHORT_CHARS:
+        return ()
+    return tuple(one for one in found.name.owners if one.doubt is Doubt.NONE)
+
+
+def _named(
+    text: str, folded: Folded, found: Found, owners: tuple[Owner, ...], gazetteer: Gazetteer
+) -> Mention:
+    start, end = folded.span(found.start, found.end)
+    sole = owners[0] if len(owners) == 1 else None
+    row = None if sole is None else sole.row
+    mention = Mention(
+        start,
+        end,
+        How.NAME,
+        row,
+        "" if row is None else gazetteer.rows[row].linked_to,
+        folded=(found.start, found.end),
+    )
+    if sole is None or sole.doubt is not Doubt.NONE or (sole.exact and text == text.upper()):
+        mention.owners = owners
+        mention.taken = False
+    if form := legal_form(text, end):
+        mention.end = form.end()
+        if sole is not None:
+            mention.taken, mention.owners, mention.why = True, (), ("legal form",)
+    return mention
+
+
+def _cashtags(text: str, gazetteer: Gazetteer, accept_unknown: bool) -> Iterator[Mention]:  # noqa: FBT001
+    for found in _CASHTAG.finditer(text):
+        written = found[1]
+        row = gazetteer.row_of_ticker(written.upper())
+        if row is not None:
+            ticker = gazetteer.rows[row].linked_to
+        elif accept_unknown and written.isupper():
+            ticker = written
+        else:
+            continue
+        yield Mention(found.start(), found.end(), How.CASHTAG, row, ticker)
+
+
+def _listings(text: str, gazetteer: Gazetteer, accept_unknown: bool) -> Iterator[Mention]:  # noqa: FBT001
+    for found in _LISTED.finditer(text):
+        exchange, symbol = found[1].upper(), found[2]
+        row = gazetteer.by_listing.get((code_of(exchange), symbol))
+        if row is not None:
+            ticker = gazetteer.rows[row].linked_to
+        elif accept_unknown and text[: found.start()].endswith("("):
+            ticker = full_ticker(exchange, symbol)
+        else:
+            continue
+        yield Mention(found.start(), found.end(), How.LISTING, row, ticker)
+
+
+def _beside(mentions: list[Mention], tickers: Iterator[Mention]) -> list[Mention]:
+    """Put tickers among the names, in place of names that lie inside them."""
+    new = list(tickers)
+    if not new:
+        return mentions
+    kept = [
+        one for one in mentions if all(one.end <= tag.start or one.start >= tag.end for tag in new)
+    ]
+    return sorted([*kept, *new], key=lambda one: one.start)
