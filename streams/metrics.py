@@ -250,6 +250,16 @@ GATEWAY_CLIENTS = Gauge(
 GATEWAY_EVENTS = Counter(
     "headrace_gateway_events", "Results and dead letters sent to clients of the gateway.", ["topic"]
 )
+GATEWAY_INGESTED = Counter(
+    "headrace_gateway_ingested_events",
+    "Events that were sent to the gateway and that the brokers have acknowledged.",
+    ["topic"],
+)
+GATEWAY_UNACKNOWLEDGED = Gauge(
+    "headrace_gateway_unacknowledged_bytes",
+    "Bytes of events that the gateway has taken and the brokers have not acknowledged.",
+    multiprocess_mode="livesum",
+)
 GATEWAY_CUT = Counter(
     "headrace_gateway_cut_clients",
     "Clients of the gateway that read more slowly than results came, and were disconnected.",

@@ -29,6 +29,7 @@ from streams.connection import Connection
 from streams.credentials import VARIABLES, refuse_inline
 from streams.delivery.mode import DeliveryMode
 from streams.entities.settings import Entities
+from streams.gateway.ingest.settings import INGEST_TOKENS_VARIABLE
 from streams.gateway.settings import TOKENS_VARIABLE, GatewaySettings
 from streams.offsets import Bounds
 from streams.redaction.settings import Redaction
@@ -42,7 +43,13 @@ CONFIG_VARIABLE = "HEADRACE_CONFIG"
 """Names the TOML file where no flag does."""
 # Read elsewhere, so not misspelt settings: by the test suite, the commands, and as secrets.
 _NOT_SETTINGS = frozenset(
-    {"HEADRACE_REQUIRE_REAL_KAFKA", CONFIG_VARIABLE, TOKENS_VARIABLE, *VARIABLES.values()}
+    {
+        "HEADRACE_REQUIRE_REAL_KAFKA",
+        CONFIG_VARIABLE,
+        TOKENS_VARIABLE,
+        INGEST_TOKENS_VARIABLE,
+        *VARIABLES.values(),
+    }
 )
 
 PositiveInt = Annotated[int, msgspec.Meta(ge=1)]

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from aiohttp import hdrs, web
 
 from streams.gateway.answers import refusal
+from streams.gateway.ingest.endpoints import EVENTS_PATH
 from streams.gateway.page.files import is_file
 from streams.gateway.settings import GatewaySettings
 from streams.gateway.tokens import Tokens, is_loopback
@@ -29,15 +30,21 @@ class Guard:
     """Lets requests in.
 
     Args:
-        tokens: Whose holders may come in.
+        tokens: Whose holders may come in, and read.
         settings: Origins of pages, and how long sessions last.
+        senders: Whose holders may send events; unset for nobody's.
         wall: The clock, in seconds since the epoch.
     """
 
     def __init__(
-        self, tokens: Tokens, settings: GatewaySettings, wall: Callable[[], float] = time.time
+        self,
+        tokens: Tokens,
+        settings: GatewaySettings,
+        senders: Tokens | None = None,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self._tokens = tokens
+        self._senders = senders
         self._settings = settings
         self._wall = wall
         self._own = frozenset(urlsplit(one).hostname for one in settings.origins)
@@ -55,6 +62,8 @@ class Guard:
         """Serve a request, or say why it is not served."""
         if why := self._stray(request):
             return refusal(403, "origin", why)
+        if request.path.startswith(EVENTS_PATH):
+            return self._not_sending(request) or await handler(request)
         is_open = request.path in OPEN_PATHS or is_file(request.path)
         if not is_open and self.holder(request) is None:
             return _stranger()
@@ -67,9 +76,24 @@ class Guard:
             return self._tokens.holder(header)
         return self._tokens.holder_of_session(request.cookies.get(COOKIE, ""), self._wall())
 
+    def _not_sending(self, request: web.Request) -> web.Response | None:
+        """Refuse who may not send: a session does not do, for a browser sends it by itself."""
+        header = request.headers.get(hdrs.AUTHORIZATION)
+        if self._senders is None or self._senders.holder(header) is not None:
+            return None  # without senders, nothing is served there
+        if self._tokens and self.holder(request) is None:
+            return _stranger()
+        return refusal(
+            403,
+            "token",
+            "Authorization: is none of those who may send events; send a token of "
+            "gateway.ingest.tokens_file as `Authorization: Bearer TOKEN`",
+        )
+
     def _stray(self, request: web.Request) -> str | None:
         """Say why a request comes from a page that is not the gateway's, if it does."""
-        if not self._tokens and not self._is_own_host(request.host):
+        is_anybodys = not self._tokens or (self._senders is not None and not self._senders)
+        if is_anybodys and not self._is_own_host(request.host):
             return (
                 f"Host: {request.host[:200]!r} is not this machine, and without tokens nobody else "
                 "is served; set gateway.tokens_file, or name the page in gateway.origins"

@@ -1,11 +1,15 @@
 """The gateway: what it serves, put together, and listening."""
 
+from collections.abc import Mapping
+
 from aiohttp import web
 from prometheus_client import REGISTRY
 
+from schemas.events import Modality
 from streams.connection import Connection
 from streams.gateway.guard import Guard
 from streams.gateway.hubs import Hubs
+from streams.gateway.ingest.endpoints import Ingest
 from streams.gateway.page.live import Page
 from streams.gateway.places import Places
 from streams.gateway.settings import GatewaySettings
@@ -24,12 +28,23 @@ class Gateway:
         connection: How to reach the brokers.
         settings: Limits.
         tokens: Who may ask.
+        senders: Who may send events; unset for nobody.
+        modalities: What the topics carry that events may be sent to.
     """
 
-    def __init__(self, connection: Connection, settings: GatewaySettings, tokens: Tokens) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        settings: GatewaySettings,
+        tokens: Tokens,
+        *,
+        senders: Tokens | None = None,
+        modalities: Mapping[str, Modality] | None = None,
+    ) -> None:
         self._connection = connection
         self._settings = settings
-        self._guard = Guard(tokens, settings)
+        self._guard = Guard(tokens, settings, senders)
+        self._ingest = Ingest(connection, settings.ingest, modalities or {})
         self._hubs = Hubs(connection, settings)
         shared = self._hubs, self._guard, Places(settings), settings
         self._streaming = Streaming(*shared)
@@ -39,7 +54,7 @@ class Gateway:
         """Build the endpoints."""
         app = health_application(Health(), lambda: REGISTRY)
         app.middlewares.append(self._guard.check)
-        for part in (self._guard, self._streaming, self._sockets):
+        for part in (self._guard, self._streaming, self._sockets, self._ingest):
             app.add_routes(part.routes())
         app.on_shutdown.append(self._stop)
         if self._settings.page.enabled:
@@ -49,6 +64,7 @@ class Gateway:
     async def _stop(self, _: web.Application) -> None:
         self._streaming.stop()
         await self._sockets.stop()
+        await self._ingest.stop()
         await self._hubs.stop()
 
 

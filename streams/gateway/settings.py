@@ -4,6 +4,7 @@ from typing import Annotated
 
 import msgspec
 
+from streams.gateway.ingest.settings import IngestSettings
 from streams.gateway.page.settings import PageSettings
 from streams.subscription.kinds import KINDS
 from streams.topics import kind_of
@@ -42,6 +43,8 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """Bytes of them, at which it is cut as well."""
     heartbeat_ms: Annotated[float, msgspec.Meta(gt=0, le=3_600_000)] = 15_000.0
     """Silence after which a client is sent a comment."""
+    ingest: IngestSettings = IngestSettings()
+    """Of sending events in over HTTP."""
     page: PageSettings = PageSettings()
     """Of the live page."""
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from schemas.errors import ConfigurationError
 from streams.credentials import read_secret_file
+from streams.gateway.ingest.settings import INGEST_TOKENS_VARIABLE
 from streams.gateway.settings import TOKENS_VARIABLE, GatewaySettings
 
 SHORTEST = 16
@@ -81,18 +82,54 @@ class Tokens:
 
 
 def read_tokens(settings: GatewaySettings, environment: Mapping[str, str] | None = None) -> Tokens:
-    """Read the tokens that are set.
+    """Read the tokens of those who may read.
 
     Raises:
         ConfigurationError: A token is too short, or there is none and the address is not this
             machine's own.
     """
+    tokens = _read("gateway.tokens_file", settings.tokens_file, TOKENS_VARIABLE, environment)
+    if not tokens and not is_loopback(settings.host):
+        raise ConfigurationError(
+            f"gateway.host: {settings.host} is open to other machines, and there are no tokens; "
+            f"set gateway.tokens_file or {TOKENS_VARIABLE}, or listen on 127.0.0.1"
+        )
+    return Tokens(tokens)
+
+
+def read_ingest_tokens(
+    settings: GatewaySettings, readers: Tokens, environment: Mapping[str, str] | None = None
+) -> Tokens | None:
+    """Read the tokens of those who may send events; ``None`` where nobody may.
+
+    Raises:
+        ConfigurationError: A token is too short, or there is none although readers need one.
+    """
+    if not settings.ingest.topics:
+        return None
+    tokens = _read(
+        "gateway.ingest.tokens_file",
+        settings.ingest.tokens_file,
+        INGEST_TOKENS_VARIABLE,
+        environment,
+    )
+    if readers and not tokens:
+        raise ConfigurationError(
+            "gateway.ingest.topics: events may be sent, and there is no token of those who may; "
+            f"set gateway.ingest.tokens_file or {INGEST_TOKENS_VARIABLE}, or name no topics"
+        )
+    return Tokens(tokens)
+
+
+def _read(
+    field: str, file: str | None, variable: str, environment: Mapping[str, str] | None
+) -> list[str]:
     given = os.environ if environment is None else environment
-    where, text = TOKENS_VARIABLE, given.get(TOKENS_VARIABLE, "")
+    where, text = variable, given.get(variable, "")
     tokens = [token.strip() for token in text.split(",") if token.strip()]
-    if settings.tokens_file is not None:
-        where = f"gateway.tokens_file: {settings.tokens_file}"
-        lines = read_secret_file("gateway.tokens_file", settings.tokens_file).splitlines()
+    if file is not None:
+        where = f"{field}: {file}"
+        lines = read_secret_file(field, file).splitlines()
         tokens = [line.strip() for line in lines if line.strip() and line.strip()[0] != "#"]
         if not tokens:
             raise ConfigurationError(f"{where} holds no token; write one a line")
@@ -102,12 +139,7 @@ def read_tokens(settings: GatewaySettings, environment: Mapping[str, str] | None
                 f"{where}: token {number} has {len(token)} characters; use at least {SHORTEST}, "
                 "such as `openssl rand -hex 32` prints"
             )
-    if not tokens and not is_loopback(settings.host):
-        raise ConfigurationError(
-            f"gateway.host: {settings.host} is open to other machines, and there are no tokens; "
-            f"set gateway.tokens_file or {TOKENS_VARIABLE}, or listen on 127.0.0.1"
-        )
-    return Tokens(tokens)
+    return tokens
 
 
 def _digest(token: str) -> bytes:

@@ -4,7 +4,6 @@ import asyncio
 import os
 import re
 import sys
-from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
@@ -17,25 +16,10 @@ from streams.broker import RunningBroker
 from streams.gateway.settings import TOKENS_VARIABLE
 from tests.conftest import TopicFactory
 from tests.fakes.derived import alert, signal
-from tests.integration.gateway import TOKEN, Served, gateway
+from tests.integration.gateway import TOKEN, Served, events, gateway, take
 from tests.integration.published import publish, result, send
 
 pytestmark = pytest.mark.broker
-
-
-async def events(response: aiohttp.ClientResponse) -> AsyncIterator[tuple[str, int | None]]:
-    """Yield id and event's offset of what comes; ``None`` for an id alone."""
-    assert response.status == 200, await response.text()
-    fields: dict[str, str] = {}
-    async for raw in response.content:
-        line = raw.decode().rstrip("\n")
-        if line:
-            name, _, value = line.partition(": ")
-            fields[name] = value
-        else:
-            data = fields.get("data")
-            yield fields["id"], orjson.loads(data)["source"]["offset"] if data else None
-            fields = {}
 
 
 async def names(response: aiohttp.ClientResponse, count: int, field: str) -> list[tuple[str, Any]]:
@@ -49,21 +33,6 @@ async def names(response: aiohttp.ClientResponse, count: int, field: str) -> lis
         if part == "data":
             found.append((name, orjson.loads(value)[field]))
     return found
-
-
-async def take(response: aiohttp.ClientResponse, count: int) -> tuple[list[int], str]:
-    """Return the offsets of the next events, and the last id."""
-    taken: list[int] = []
-    last_id = ""
-    if not count:
-        return taken, last_id
-    async for event_id, offset in events(response):
-        last_id = event_id
-        if offset is not None:
-            taken.append(offset)
-        if len(taken) == count:
-            break
-    return taken, last_id
 
 
 async def test_fifty_reconnections_lose_and_double_nothing(

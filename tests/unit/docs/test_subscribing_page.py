@@ -1,4 +1,4 @@
-"""docs/subscribing.md names the arguments and defaults that there are."""
+"""The pages on subscribing and sending name the arguments and defaults that there are."""
 
 import ast
 import inspect
@@ -6,11 +6,14 @@ import re
 from pathlib import Path
 
 import msgspec
+import pytest
 
+from streams.gateway.ingest.settings import IngestSettings
 from streams.gateway.settings import GatewaySettings
 from streams.subscription import subscribe
 
-PAGE = (Path(__file__).parents[3] / "docs/subscribing.md").read_text()
+DOCS = Path(__file__).parents[3] / "docs"
+PAGE = (DOCS / "subscribing.md").read_text()
 PYTHON = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 
 
@@ -36,16 +39,20 @@ def test_examples_call_what_there_is() -> None:
         assert names <= set(inspect.signature(subscribe).parameters)
 
 
-def test_every_setting_of_the_gateway_is_in_its_table() -> None:
+@pytest.mark.parametrize(
+    ("page", "settings"), [("subscribing.md", GatewaySettings), ("sending.md", IngestSettings)]
+)
+def test_every_setting_is_in_its_table(page: str, settings: type[msgspec.Struct]) -> None:
     """With its default, where that is a number."""
-    table = PAGE[PAGE.index("| setting, of") :].split("\n\n")[0]
+    text = (DOCS / page).read_text()
+    table = text[text.index("| setting, of") :].split("\n\n")[0]
     rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \| ([^|]+) \|", table, re.MULTILINE)
     named = {
         name: default
         for names, defaults in rows
         for name, default in zip(re.findall(r"\w+", names), defaults.split(", "), strict=False)
     }
-    fields = {field.name: field.default for field in msgspec.structs.fields(GatewaySettings)}
+    fields = {field.name: field.default for field in msgspec.structs.fields(settings)}
     assert set(named) == set(fields)
     for name, default in fields.items():
         if isinstance(default, int | float):

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from schemas import ConfigurationError
+from streams.gateway.ingest.settings import INGEST_TOKENS_VARIABLE, IngestSettings
 from streams.gateway.settings import TOKENS_VARIABLE, GatewaySettings
-from streams.gateway.tokens import Tokens, read_tokens
+from streams.gateway.tokens import Tokens, read_ingest_tokens, read_tokens
 
 FIRST, SECOND = "a" * 16, "b" * 20
 
@@ -91,3 +92,19 @@ def test_a_session_cannot_be_made_up_or_prolonged() -> None:
         f"\u0661.{signature}",
     ):
         assert tokens.holder_of_session(forged, 0) is None
+
+
+def test_nobody_may_send_unless_topics_are_named_and_tokens_given() -> None:
+    """Where readers need no token, on this machine alone, senders need none either."""
+    sending = GatewaySettings(ingest=IngestSettings(topics=("events.news",)))
+    given = {INGEST_TOKENS_VARIABLE: SECOND}
+    assert read_ingest_tokens(GatewaySettings(), Tokens([FIRST]), given) is None
+    senders = read_ingest_tokens(sending, Tokens([FIRST]), given)
+    assert senders
+    assert senders.holder(f"Bearer {SECOND}")
+    assert senders.holder(f"Bearer {FIRST}") is None
+    with pytest.raises(ConfigurationError, match=r"gateway\.ingest\.topics: .* no token"):
+        read_ingest_tokens(sending, Tokens([FIRST]), {})
+    anybody = read_ingest_tokens(sending, Tokens([]), {})
+    assert anybody is not None
+    assert anybody.holder(None)

@@ -18,17 +18,19 @@ BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
 @asynccontextmanager
 async def guarded(
-    *tokens: str, now: list[float] | None = None, **settings: Any
+    *tokens: str, senders: list[str] | None = None, now: list[float] | None = None, **settings: Any
 ) -> AsyncIterator[TestClient[web.Request, web.Application]]:
     """Serve one path that says who asks."""
     clock = now or [1_000.0]
-    guard = Guard(Tokens(tokens), GatewaySettings(**settings), lambda: clock[0])
+    writing = None if senders is None else Tokens(senders)
+    guard = Guard(Tokens(tokens), GatewaySettings(**settings), writing, wall=lambda: clock[0])
 
     async def tell(request: web.Request) -> web.Response:
         return web.Response(text=guard.holder(request))
 
     app = web.Application(middlewares=[guard.check])
     app.add_routes([*guard.routes(), web.route("*", "/v1/who", tell)])
+    app.add_routes([web.post("/v1/events/{topic}", tell)])
     async with TestClient(TestServer(app)) as client:
         yield client
 
@@ -114,3 +116,30 @@ async def test_without_tokens_no_foreign_name_leads_here(host: str, status: int)
         assert (await client.get("/v1/who", headers={"Host": host})).status == status
     async with guarded(TOKEN) as client:
         assert (await client.get("/v1/who", headers=BEARER | {"Host": host})).status == 200
+
+
+async def test_events_are_taken_from_those_alone_who_may_send() -> None:
+    """Neither a reader's token nor a session does, for a browser sends that by itself."""
+    sending = {"Authorization": f"Bearer {TOKEN}-of-senders"}
+    async with guarded(TOKEN, senders=[f"{TOKEN}-of-senders"]) as client:
+        path = "/v1/events/events.news"
+        assert (await client.post(path)).status == 401
+        assert (await client.post(path, headers={"Authorization": "Bearer x"})).status == 401
+        answer = await client.post(path, headers=BEARER)
+        assert answer.status == 403
+        assert "gateway.ingest.tokens_file" in (await answer.json())["error"]
+        await client.post("/v1/session", headers=BEARER)
+        assert (await client.post(path)).status == 403
+        assert (await client.post(path, headers=sending)).status == 200
+        foreign = sending | {"Origin": "https://other.example"}
+        assert (await client.post(path, headers=foreign)).status == 403
+        client.session.cookie_jar.clear()
+        assert (await client.get("/v1/who", headers=sending)).status == 401
+
+
+@pytest.mark.parametrize(("host", "status"), [("localhost", 200), ("evil.example", 403)])
+async def test_where_anybody_may_send_no_foreign_name_leads_here(host: str, status: int) -> None:
+    """Nobody needs a token on a machine of one's own; pages of others still are kept out."""
+    async with guarded(senders=[]) as client:
+        answer = await client.post("/v1/events/events.news", headers={"Host": host})
+        assert answer.status == status
