@@ -134,14 +134,24 @@ class Member:
         if consumer is None or not owned:
             return 0
         ends = await consumer.end_offsets(owned)
-        begins = await consumer.beginning_offsets(owned)
-        positions = self.ledger.positions()
-        at = {one: positions.get(one, self._start_of(one, begins[one])) for one in owned}
-        return sum(max(0, ends[one] - at[one]) for one in owned)
+        return sum([max(0, ends[one] - await self._reached(one, consumer)) for one in owned])
 
-    def _start_of(self, partition: TopicPartition, begin: int) -> int:
-        offset = self._starts.get(partition, Committed()).offset
-        return begin if offset is None else offset
+    async def _reached(self, partition: TopicPartition, consumer: AIOKafkaConsumer) -> int:
+        """Return the offset below which nothing is left.
+
+        Where nothing is under way that is the consumer's, which has passed the marks that end
+        transactions; they are no records and never begin.
+        """
+        tracker = self.ledger.tracker(partition)
+        if tracker is not None and tracker.in_flight and tracker.position is not None:
+            return tracker.position
+        if self._rewind_due and (start := self._starts.get(partition, Committed()).offset):
+            return start  # what the consumer took since is read again
+        try:
+            position: int = await consumer.position(partition)
+        except IllegalStateError:  # revoked while we asked
+            return 2**63
+        return position
 
     async def _until_interrupted(self, consumer: AIOKafkaConsumer) -> None:
         work = [
