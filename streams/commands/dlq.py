@@ -146,7 +146,11 @@ def show(*, topic: str, which: str, settings: Settings, save: Path | None) -> No
 @click.argument("topic")
 @settings_options
 @_where_option
-@click.option("--to", metavar="TOPIC", help="Where to; unset for where each came from.")
+@click.option(
+    "--to",
+    metavar="TOPIC",
+    help="Where to; unset for where each came from, and for webhooks.NAME of webhooks.NAME.dlq.",
+)
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="The first N.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 def redrive(
