@@ -145,8 +145,23 @@ class ConsumeLoop:
                 position = self._delivery.start_of(partition)
             if position is None:
                 position = (await consumer.beginning_offsets([partition]))[partition]
-            lags[partition] = max(0, end - position)
+            lags[partition] = max(0, end - max(position, await self._passed(partition, consumer)))
         return lags
+
+    async def _passed(self, partition: TopicPartition, consumer: AIOKafkaConsumer) -> int:
+        """Return what the consumer has passed of a partition of which nothing is in flight.
+
+        Marks that end transactions are no records and never begin; where one comes last the
+        completed position stays before it.
+        """
+        tracker = self._ledger.tracker(partition)
+        if self._rewind_due or tracker is None or tracker.in_flight:
+            return 0
+        try:
+            position: int = await consumer.position(partition)
+        except IllegalStateError:  # revoked while we asked
+            return 0
+        return position
 
     async def ask(self) -> None:
         """Return when the broker has answered; at once while there is no consumer.

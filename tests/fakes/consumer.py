@@ -77,6 +77,7 @@ class FakeConsumer:
         in_next_poll: Run once within the next poll, before the records are looked up.
         hands_out_stale: The next poll hands out what was there before ``in_next_poll`` ran.
         commit_hangs: Commits wait for ever, as they do while no broker is there.
+        marks: Of transactions, after the last record of each partition; they are no records.
         stopped: The group was left.
     """
 
@@ -92,6 +93,7 @@ class FakeConsumer:
         self.in_next_poll: Callable[[], Awaitable[None]] | None = None
         self.hands_out_stale = False
         self.commit_hangs = False
+        self.marks = 0
         self.stopped = False
 
     def subscribe(self, topics: list[str], *, listener: Any) -> None:
@@ -191,7 +193,13 @@ class FakeConsumer:
 
     async def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """Return where partitions end."""
-        return {one: len(self._log.records[one]) for one in partitions}
+        return {one: len(self._log.records[one]) + self.marks for one in partitions}
+
+    async def position(self, partition: TopicPartition) -> int:
+        """Return what is read next; marks after the last record are passed."""
+        self._require([partition])
+        position = self._positions[partition]
+        return position + (self.marks if position == len(self._log.records[partition]) else 0)
 
     async def beginning_offsets(
         self, partitions: Iterable[TopicPartition]

@@ -36,23 +36,6 @@ WEBHOOK = Webhook(
 )
 
 
-class Consumer(FakeConsumer):
-    """Knows where it stands, and may see a mark at the end of each partition."""
-
-    marks = 0
-
-    async def position(self, partition: TopicPartition) -> int:
-        """Return the offset to read next, past marks."""
-        position = self._positions[partition]
-        return position + (self.marks if position == len(self._log.records[partition]) else 0)
-
-    async def end_offsets(self, partitions: Any) -> dict[TopicPartition, int]:
-        """Return where partitions end, marks counted."""
-        return {
-            one: end + self.marks for one, end in (await super().end_offsets(partitions)).items()
-        }
-
-
 @dataclass
 class Endpoint:
     """Answers when it is told to, in any order; keeps dead letters too.
@@ -113,7 +96,7 @@ class World:
 
     def __init__(self) -> None:
         self.log = FakeLog(PARTITIONS)
-        self.consumers: list[Consumer] = []
+        self.consumers: list[FakeConsumer] = []
         self.endpoint = Endpoint()
         self.failures: list[BaseException] = []
         self.places: dict[TopicPartition, list[int]] = {one: [] for one in PARTITIONS}
@@ -136,8 +119,8 @@ class World:
             commit_interval_s=0.0,
         )
 
-    def _consumer(self) -> Consumer:
-        self.consumers.append(Consumer(self.log))
+    def _consumer(self) -> FakeConsumer:
+        self.consumers.append(FakeConsumer(self.log))
         return self.consumers[-1]
 
     def append(self, partition: TopicPartition, key: bytes | None) -> None:

@@ -389,6 +389,18 @@ async def test_the_lag_counts_what_is_not_answered() -> None:
         assert await rig.loop.lag() == {ONE: 2, TWO: 4, three: 6}
 
 
+async def test_marks_of_transactions_are_no_lag() -> None:
+    """A consumer that has read everything would be taken for one that stands still."""
+    async with consuming(records=2) as rig:
+        await rig.admitted(2)
+        rig.consumer.marks = 1
+        assert await rig.loop.lag() == {ONE: 3}
+        rig.lane.finish(0)
+        assert await rig.loop.lag() == {ONE: 2}
+        rig.lane.finish(1)
+        assert await rig.loop.lag() == {ONE: 0}
+
+
 async def test_without_partitions_there_is_no_lag() -> None:
     """A member that the group gave nothing to has nothing to catch up with."""
     async with consuming() as rig:
