@@ -21,6 +21,7 @@ COMMANDS = (
     "replay",
     "run",
     "tail",
+    "top",
     "topics",
     "train",
     "version",

@@ -82,7 +82,7 @@ class GroupWatch:
         answered = [one for answer in described for one in answer.groups]
         groups = {one[1]: one for one in answered if not one[0]}
         refused = [for_code(one[0])(one[1]) for one in answered if one[0]]
-        members = [member for group in groups.values() for member in _members(group)]
+        members = [member for group in groups.values() for member in members_of(group)]
         committed = {
             name: {
                 partition: found.offset
@@ -155,7 +155,7 @@ def _told(error: BaseException) -> str:
     return f"groups: {why}; {REMEDY}" if why else f"groups: the broker does not tell: {error!r}"
 
 
-def _members(group: Any) -> Iterable[Member]:
+def members_of(group: Any) -> Iterable[Member]:
     """Read a group's members from the broker's description of it."""
     _, name, _, _, _, members, *_ = group
     for identity, client, host, _, assignment, *_ in members:
