@@ -61,6 +61,11 @@ TICKERS = (
 SIGNALS_TOPIC = "signals.news"
 ALERTS_TOPIC = "alerts.camera"
 DEFECT_RATE = 0.3
+USUAL = (94.0, 1.2, 4.0, 0.8)
+STORM = (45.0, 8.0, 40.0, 7.0)
+"""How verdicts are divided, and how while too much comes at once."""
+STORM_EVERY_S = 90
+STORM_S = 8
 
 
 class MadeUp:
@@ -83,7 +88,8 @@ class MadeUp:
         """Draw one result, as published at a moment."""
         chance, self._offsets[modality] = self._random, self._offsets[modality] + 1
         offset, budget = self._offsets[modality], BUDGETS_MS[modality]
-        verdict = chance.choices(tuple(Verdict), (94, 1.2, 4, 0.8))[0]
+        is_storm = now.timestamp() % STORM_EVERY_S < STORM_S
+        verdict = chance.choices(tuple(Verdict), STORM if is_storm else USUAL)[0]
         total = chance.lognormvariate(0, 0.55) * {"news": 9, "camera": 16}.get(modality, 13)
         if verdict is Verdict.LATE:
             total = budget * chance.uniform(1.02, 1.7)
@@ -157,7 +163,7 @@ class MadeUp:
 
     def _signal(self, ticker: str, result: Classification) -> Signal:
         pull = {"positive": 0.8, "negative": -0.8}.get(result.label or "", 0.0)
-        sentiment = 0.85 * self._sentiment[ticker] + 0.15 * pull + self._random.gauss(0, 0.03)
+        sentiment = 0.93 * self._sentiment[ticker] + 0.07 * pull + self._random.gauss(0, 0.12)
         sentiment = self._sentiment[ticker] = max(-1.0, min(1.0, sentiment))
         direction = Direction.NEUTRAL
         if abs(sentiment) >= 0.2:

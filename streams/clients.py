@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
@@ -17,6 +17,8 @@ from streams.refusals import refusal
 
 STOP_S = 5.0
 """How long closing a client may take; a broker that answers needs milliseconds."""
+
+T = TypeVar("T")
 
 
 def silence_client_logs() -> None:
@@ -58,6 +60,21 @@ async def stop_client(client: Any, timeout_s: float = STOP_S) -> bool:
     # It did not come as far as its connections.
     await _connections(client).close()
     return bool(done)
+
+
+async def undisturbed(work: Coroutine[Any, Any, T]) -> T:
+    """Do what may open a connection; a cancellation waits for its end, :data:`STOP_S` at most.
+
+    aiokafka forgets a connection whose opening is cancelled, and leaves it open (0.14).
+    """
+    task = asyncio.create_task(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task], timeout=STOP_S)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        raise
 
 
 @asynccontextmanager
@@ -141,7 +158,7 @@ def _made(client: Any, connection: Connection, **options: Any) -> Any:
 
 async def _start(client: Any, connection: Connection) -> None:
     try:
-        await client.start()
+        await undisturbed(client.start())
         await _let_in(client, connection)
     except ValueError as error:
         raise _no_address(connection, error) from error

@@ -61,6 +61,9 @@ _MODALITIES = click.Choice([modality.value for modality in Modality])
     help="Broker to start. [embedded; with several workers: auto]",
 )
 @click.option("--bootstrap-servers", metavar="H:P", help="Use this broker instead.")
+@click.option(
+    "--page", is_flag=True, help="Serve the live page too, and repeat the log until Ctrl-C."
+)
 @config_option
 def command(
     *,
@@ -74,6 +77,7 @@ def command(
     workers: int,
     provider: str | None,
     bootstrap_servers: str | None,
+    page: bool,
     config: Path | None,
 ) -> None:
     """Stream a log through a broker, the model and back, and watch it happen.
@@ -90,6 +94,7 @@ def command(
     \b
     Examples:
       headrace demo
+      headrace demo --page
       headrace demo --log headlines.jsonl --speed 1000 --json
     """  # noqa: D301 - click reads \b itself
     silence_client_logs()
@@ -111,6 +116,7 @@ def command(
             provider=provider or (EMBEDDED if workers == 1 else AUTO),
             bootstrap_servers=bootstrap_servers,
             security=load_settings(config=config).security,
+            page=page,
         )
     )
     console = Console(stderr=as_json, highlight=False)
@@ -163,10 +169,13 @@ async def _watched(demo: Demo, console: Console) -> Report:
 
 
 async def _lines(demo: Demo, console: Console) -> None:
-    told = ""
+    told = placed = ""
     while True:
         situation, tally = demo.situation, demo.tally
         line = f"{situation.phase}: {situation.sent:,} sent, {tally.answered:,} answered"
+        if "://" in situation.place and situation.place not in placed:
+            placed = situation.place
+            console.print(placed, soft_wrap=True)
         if line != told:
             console.print(line, soft_wrap=True)
             told = line

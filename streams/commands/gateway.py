@@ -28,6 +28,8 @@ log = structlog.get_logger(__name__)
 def command(*, settings: Settings, host: str | None, port: int | None) -> None:
     """Serve results, signals, alerts and dead letters over HTTP; take events in, if told so.
 
+    At / it has a page for people: rates, verdicts, latencies, newest results, cameras, lag.
+
     A client that comes back with the id of the last event that it has (Last-Event-ID, as browsers
     send it) misses nothing.
 

@@ -23,6 +23,7 @@ from streams.connection import Connection
 from streams.demo.answers import AnswerReader, Ends, ends_of, start_at
 from streams.demo.audit import audit
 from streams.demo.log import own_log
+from streams.demo.page import open_page
 from streams.demo.report import Report
 from streams.demo.sending import MixedMapper, ModalitySenders
 from streams.demo.tally import SAMPLE_S, Tally
@@ -68,6 +69,7 @@ class DemoSettings:
         provider: Of the broker.
         bootstrap_servers: A broker that is there already.
         security: How to reach that one.
+        page: Serve the live page too, and send the log again and again until stopped.
     """
 
     log: Path | None
@@ -80,6 +82,7 @@ class DemoSettings:
     provider: str = EMBEDDED
     bootstrap_servers: str | None = None
     security: Security = field(default_factory=Security)
+    page: bool = False
 
     @property
     def is_max(self) -> bool:
@@ -94,7 +97,8 @@ class Demo:
         self._settings = settings
         self._clock = clock or SystemClock()
         self._directory = tempfile.TemporaryDirectory(prefix="headrace-")
-        self._source = LineSource(str(settings.log or own_log(Path(self._directory.name))))
+        self._log = str(settings.log or own_log(Path(self._directory.name)))
+        self._source = LineSource(self._log)
         self._replay: Replay | None = None
         self._texts: dict[str, str] = {}
         self._window = AnswerWindow() if settings.is_max else None
@@ -131,7 +135,7 @@ class Demo:
         settings = self._settings
         async with AsyncExitStack() as stack:
             directory = Path(stack.enter_context(self._directory))
-            stack.callback(self._source.close)
+            stack.callback(self._close_log)
             self.situation.phase = "starting the broker"
             broker = await stack.enter_async_context(
                 open_broker(
@@ -146,6 +150,9 @@ class Demo:
             await ensure_topics(connection, topics, max_message_bytes=MAX_MESSAGE_BYTES)
             caution = "" if broker.is_kafka else ", for trying out only"
             self.situation.place = f"{broker.provider} broker{caution} · {_count(settings.workers)}"
+            if settings.page:
+                url = await stack.enter_async_context(open_page(connection))
+                self.situation.place += f" · {url}"
             idle_pause_s = 0.0 if broker.is_kafka else EMBEDDED_PAUSE_S
             consumer = await stack.enter_async_context(
                 open_consumer(connection, group_id=self._group)
@@ -223,6 +230,50 @@ class Demo:
         self, senders: ModalitySenders, reader: AnswerReader, worker: WorkerProcess
     ) -> None:
         """Replay, and wait for the last answer; a reader or worker that fails ends the demo."""
+        self.situation.phase = "running"
+        self.situation.started = self._clock.monotonic()
+        helpers = [
+            asyncio.create_task(reader.run()),
+            asyncio.create_task(worker.watch()),
+            asyncio.create_task(self._observe(senders)),
+        ]
+        work = asyncio.create_task(self._send_and_wait(senders))
+        try:
+            done, _ = await asyncio.wait([work, *helpers], return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in (work, *helpers):
+                task.cancel()
+            await asyncio.gather(work, *helpers, return_exceptions=True)
+
+    async def _send_and_wait(self, senders: ModalitySenders) -> None:
+        ends = asyncio.get_running_loop()
+        timer = (
+            ends.call_later(self._settings.seconds, self.stop) if self._settings.seconds else None
+        )
+        await self._send(senders)
+        while self._settings.page and not self._interrupted:
+            self._close_log()
+            self._source = LineSource(self._log)
+            await self._send(senders)
+        if timer:
+            timer.cancel()
+        self.situation.phase = "waiting for the last answers"
+        quiet_since = self._clock.monotonic()
+        while self.tally.answered < senders.sent:
+            quiet_since = max(quiet_since, self.tally.last_answer or 0.0)
+            if self._clock.monotonic() - quiet_since > LAST_ANSWER_S:
+                break
+            await asyncio.sleep(POLL_S)
+        self._note(senders)
+        self.situation.ended = self.tally.last_answer or self._clock.monotonic()
+
+    def _close_log(self) -> None:
+        self._source.close()
+
+    async def _send(self, senders: ModalitySenders) -> None:
+        """Send the log once."""
         settings = self._settings
         usual = settings.modalities[0]
         mappers = {
@@ -241,41 +292,8 @@ class Demo:
         )
         if self._interrupted:
             self._replay.stop()
-        self.situation.phase = "running"
-        self.situation.started = self._clock.monotonic()
-        helpers = [
-            asyncio.create_task(reader.run()),
-            asyncio.create_task(worker.watch()),
-            asyncio.create_task(self._observe(senders)),
-        ]
-        work = asyncio.create_task(self._send_and_wait(self._replay, senders))
-        try:
-            done, _ = await asyncio.wait([work, *helpers], return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        finally:
-            for task in (work, *helpers):
-                task.cancel()
-            await asyncio.gather(work, *helpers, return_exceptions=True)
-
-    async def _send_and_wait(self, replay: Replay, senders: ModalitySenders) -> None:
-        ends = asyncio.get_running_loop()
-        timer = (
-            ends.call_later(self._settings.seconds, self.stop) if self._settings.seconds else None
-        )
-        progress = await replay.run(self._source.lines())
-        if timer:
-            timer.cancel()
-        self.situation.skipped = progress.skipped.count
-        self.situation.phase = "waiting for the last answers"
-        quiet_since = self._clock.monotonic()
-        while self.tally.answered < senders.sent:
-            quiet_since = max(quiet_since, self.tally.last_answer or 0.0)
-            if self._clock.monotonic() - quiet_since > LAST_ANSWER_S:
-                break
-            await asyncio.sleep(POLL_S)
-        self._note(senders)
-        self.situation.ended = self.tally.last_answer or self._clock.monotonic()
+        progress = await self._replay.run(self._source.lines())
+        self.situation.skipped += progress.skipped.count
 
     async def _observe(self, senders: ModalitySenders) -> None:
         while True:

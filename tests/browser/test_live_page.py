@@ -1,68 +1,28 @@
 """What somebody sees and does who looks at the live page."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.async_api import Browser, expect
 
-from schemas.derived import (
-    Alert,
-    AlertState,
-    Direction,
-    Signal,
-    encode_alert,
-    encode_signal,
-)
+from schemas.derived import encode_alert, encode_signal
 from schemas.events import Modality
-from schemas.records import Outbound
 from schemas.results import Classification, Verdict
 from streams.broker import RunningBroker
 from tests.browser.conftest import Topics
 from tests.browser.page import Seen, Served
-from tests.integration.published import publish, result
-from tests.integration.worker import producing
+from tests.fakes.derived import alert, signal
+from tests.integration.published import publish, result, send
 
 pytestmark = pytest.mark.broker
 
-SIGNAL = Signal(
-    id="ACME:1",
-    ticker="ACME",
-    direction=Direction.NEGATIVE,
-    sentiment=-0.42,
-    strength=0.42,
-    confidence=0.8,
-    surprise=None,
-    evidence=7,
-    results=(),
-    event_time=datetime.now(UTC),
-    window_s=60.0,
-)
-ALERT = Alert(
-    id="a-1",
-    state=AlertState.RAISED,
-    rule="defect_rate",
-    scope="camera",
-    subject="line-1/cam-2",
-    value=0.5,
-    threshold=0.3,
-    evidence=20,
-    results=(),
-    event_time=datetime.now(UTC),
-)
 TOKEN = "0123456789abcdef"  # noqa: S105 - of these tests
 ROWS = "#results-rows tr"
 CONTRASTS = (Path(__file__).parent / "contrasts.js").read_text()
 """Of every text that can be seen: what it is, and its contrast to what is behind it."""
 NAMELESS = (Path(__file__).parent / "nameless.js").read_text()
 """Controls and drawings that have no name."""
-
-
-async def send(served: Served, topic: str, record: Outbound) -> None:
-    """Publish one record."""
-    async with producing(served.servers) as producer:
-        await producer.send_and_wait(topic, record.value, key=record.key, headers=record.headers)
 
 
 async def publish_some(served: Served, topics: Topics) -> None:
@@ -74,8 +34,9 @@ async def publish_some(served: Served, topics: Topics) -> None:
         result(2, event_id="n-2", tickers=("BOLT",), verdict=Verdict.LATE, label="negative"),
         camera(3, label="crack", scores={"crack": 0.9}),
     )
-    await send(served, topics.signals, encode_signal(SIGNAL))
-    await send(served, topics.alerts, encode_alert(ALERT))
+    raised = alert(subject="line-1/cam-2")
+    await send(served.servers, topics.signals, encode_signal(signal(ticker="ACME")))
+    await send(served.servers, topics.alerts, encode_alert(raised))
 
 
 def camera(offset: int, name: str = "line-1/cam-2", **fields: Any) -> Classification:

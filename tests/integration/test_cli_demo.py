@@ -1,8 +1,11 @@
 """``headrace demo``: one command shows the whole way, and its last line is the account of it."""
 
+import asyncio
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import aiohttp
 import orjson
 import pytest
 
@@ -160,3 +163,20 @@ async def test_two_workers_on_a_broker_that_has_a_past(
     )
     report = report_of(done)
     assert (report["events_in"], report["workers"]) == (GOOD, 2)
+
+
+async def test_the_page_is_there_while_the_log_is_repeated() -> None:
+    """Ctrl-C ends it; what was sent until then is answered and counted."""
+    process = await start("demo", "--page", "--json")
+    assert process.stderr
+    async with asyncio.timeout(120):
+        line = b""
+        while b"http://" not in line:
+            line = await process.stderr.readline()
+        url = line.decode().split()[-1]
+        async with aiohttp.ClientSession() as session, session.get(f"{url}v1/live") as live:
+            while not (await live.content.readline()).startswith(b'data: {"rows":[{"id"'):
+                pass
+    process.send_signal(signal.SIGINT)
+    report = report_of(await finish(process))
+    assert report["results"]

@@ -14,7 +14,7 @@ from schemas.errors import BrokerError, HeadraceError
 from schemas.kafka import decode_result, result_id
 from schemas.records import Record
 from schemas.results import Classification
-from streams.clients import open_consumer
+from streams.clients import open_consumer, undisturbed
 from streams.connection import Connection
 from streams.gateway.page.rows import Row
 from streams.gateway.page.tally import HISTORY_S, Tally
@@ -98,7 +98,7 @@ class Reader:
 
     async def _look(self) -> None:
         try:
-            counts = await partition_counts(self._connection)
+            counts = await undisturbed(partition_counts(self._connection))
         except HeadraceError as error:
             self.problem = str(error)
             return

@@ -10,7 +10,7 @@ import msgspec
 import structlog
 
 from schemas.errors import HeadraceError
-from streams.clients import open_admin, open_consumer
+from streams.clients import open_admin, open_consumer, undisturbed
 from streams.connection import Connection
 from streams.gateway.page.boards import Board
 from streams.gateway.page.groups import Groups, GroupWatch
@@ -185,7 +185,7 @@ class Watching:
                     admin = await stack.enter_async_context(open_admin(self._connection))
                     consumer = await stack.enter_async_context(open_consumer(self._connection))
                     while True:
-                        self._groups = await self._watch.look(admin, consumer)
+                        self._groups = await undisturbed(self._watch.look(admin, consumer))
                         await asyncio.sleep(GROUPS_S)
             except HeadraceError as error:
                 self._groups = Groups(members=[], positions=[], states={}, problem=str(error))

@@ -1,21 +1,21 @@
 """What the live page adds up, and what it forgets."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import msgspec
 import pytest
 
-from schemas.derived import Alert, AlertState, Direction, Signal
+from schemas.derived import AlertState, Signal
 from schemas.events import Modality
 from schemas.results import Classification, Verdict
 from streams.gateway.page.boards import CLEARED_MS, CURVE, MOST_CAMERAS, STRIP, Board
 from streams.gateway.page.tally import HISTORY_S, NEWEST, WINDOW_S, Tally
 from streams.gateway.page.windows import BUCKETS, Sliding, bucket, edge, percentile
-from tests.fakes.results import result
+from tests.fakes.derived import alert, signal
+from tests.fakes.results import MOMENT, result
 
 NOW_S = 1_800_000_000
 NOW_MS = NOW_S * 1_000
-MOMENT = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 
 
 class Clock:
@@ -37,36 +37,14 @@ def image(label: str | None, confidence: float = 0.9, camera: str = "cam-1") -> 
     )
 
 
-def signal(number: int, sentiment: float, minutes: int, revision: int = 0) -> Signal:
+def acme(number: int, sentiment: float, minutes: int, revision: int = 0) -> Signal:
     """Return a signal of one instrument."""
-    return Signal(
+    return signal(
         id=f"ACME:{number}",
         revision=revision,
         ticker="ACME",
-        direction=Direction.POSITIVE,
         sentiment=sentiment,
-        strength=abs(sentiment),
-        confidence=0.5,
-        evidence=3,
-        results=(),
         event_time=MOMENT + timedelta(minutes=minutes),
-        window_s=60.0,
-    )
-
-
-def alert(state: AlertState) -> Alert:
-    """Return an alert that was raised or cleared."""
-    return Alert(
-        id="a-1",
-        state=state,
-        rule="defect_rate",
-        scope="camera",
-        subject="cam-1",
-        value=0.5,
-        threshold=0.3,
-        evidence=20,
-        results=(),
-        event_time=MOMENT,
     )
 
 
@@ -157,13 +135,13 @@ def test_a_camera_shows_its_last_images() -> None:
 def test_the_newest_event_s_signal_stands() -> None:
     """A correction takes the place of what it corrects; an older event's changes nothing."""
     tally = Tally(Clock())
-    for one in (signal(1, 0.1, 1), signal(2, 0.2, 2), signal(2, 0.4, 2, 1), signal(0, 0.9, 0)):
+    for one in (acme(1, 0.1, 1), acme(2, 0.2, 2), acme(2, 0.4, 2, 1), acme(0, 0.9, 0)):
         tally.take_signal(one, NOW_MS)
     ticker = tally.boards.tickers.get("ACME")
     assert ticker is not None
     assert (ticker.sentiment, ticker.curve) == (0.4, [0.1, 0.4])
     for number in range(2 * CURVE):
-        tally.take_signal(signal(10 + number, 0.0, 10 + number), NOW_MS)
+        tally.take_signal(acme(10 + number, 0.0, 10 + number), NOW_MS)
     assert len(ticker.curve) == 2
     newest = tally.boards.tickers.get("ACME")
     assert newest is not None
@@ -175,7 +153,7 @@ def test_a_cleared_alert_goes_after_a_while_and_is_not_raised_by_a_repetition() 
     clock = Clock()
     tally = Tally(clock)
     for state in (AlertState.RAISED, AlertState.CLEARED, AlertState.RAISED):
-        tally.take_alert(alert(state), NOW_MS)
+        tally.take_alert(alert(state=state), NOW_MS)
     assert [one.state for one in tally.boards.alerts.all] == [AlertState.CLEARED]
     clock.now += CLEARED_MS / 1e3 + 1
     tally.totals()

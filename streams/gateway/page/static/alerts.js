@@ -47,6 +47,6 @@ export function showAlerts(now) {
   }
   const raised = order.filter((one) => one.state === "raised").length;
   setText(byId("alerts-hint"), raised ? `${raised} raised` : "");
-  setHint(byId("alerts-empty"), order.length ? "" : "None raised. Alerts come from the apps over results, in topics named `alerts.…`.");
+  setHint(byId("alerts-empty"), order.length ? "" : "None raised. `headrace app alerts` watches cameras, `headrace app conversations` watches speech.");
   return raised;
 }

@@ -3,8 +3,8 @@
 import { Keyed, byId, row, setAttribute, setHint, setText } from "./dom.js";
 import { age, count, ranges } from "./format.js";
 
-const members = new Keyed(byId("members-rows"), () => row("name", "", "", "", "n"));
-const positions = new Keyed(byId("positions-rows"), () => row("name", "", "n", "", "n", "n", "n strong", "n"));
+const members = new Keyed(byId("members-rows"), () => row("name", "", "", "wrap", "n"));
+const positions = new Keyed(byId("positions-rows"), () => row("name", "", "n", "", "n", "n", "n lag", "n"));
 const shortened = (id) => (id.length > 26 ? `${id.slice(0, 16)}…${id.slice(-8)}` : id);
 const number = (value) => (value === null ? "–" : count(value));
 

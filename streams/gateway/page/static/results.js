@@ -1,7 +1,7 @@
 // The table of newest results: a fixed number of rows, refilled.
 
 import { byId, row, setAttribute, setHint, setText } from "./dom.js";
-import { age, count, ms, number2, words } from "./format.js";
+import { age, count, ms, number2, rate, words } from "./format.js";
 import { SIGNS } from "./verdicts.js";
 
 const SHOWN = 50;
@@ -17,6 +17,8 @@ export class Results {
     this.waiting = [];
     this.lines = [];
     this.passedOver = 0;
+    this.passedOverPerS = 0;
+    this.countedAt = 0;
     this.sincePause = 0;
     this.drawnAt = 0;
     this.isFlood = false;
@@ -52,6 +54,11 @@ export class Results {
 
   /** Draw, unless so much comes that once a second is enough. */
   tick(now) {
+    if (now - this.countedAt >= 1000) {
+      this.passedOverPerS = (1000 * this.passedOver) / (now - this.countedAt);
+      this.countedAt = now;
+      this.passedOver = 0;
+    }
     if (!this.isFlood || now - this.drawnAt >= FLOOD_MS) this.draw(now);
   }
 
@@ -75,7 +82,7 @@ export class Results {
 
   hint() {
     if (this.isPaused) return `paused; ${count(this.sincePause)} came since`;
-    if (this.passedOver) return `${count(this.passedOver)} more came than can be shown`;
+    if (this.passedOverPerS) return `${rate(this.passedOverPerS)}/s more than can be shown`;
     return this.isFiltered ? "every match is here" : "";
   }
 }

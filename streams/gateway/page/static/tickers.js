@@ -49,5 +49,5 @@ export function showTickers(now) {
     setText(cells[7], age(now - one.at_ms));
   }
   setText(byId("tickers-hint"), all.length > MOST ? `${MOST} of ${all.length}` : "");
-  setHint(byId("tickers-empty"), all.length ? "" : "None. Signals come from the apps over results, in topics named `signals.…`.");
+  setHint(byId("tickers-empty"), all.length ? "" : "None. `headrace app signals` makes them of news that names tickers.");
 }
