@@ -55,6 +55,18 @@ _WORD = re.compile(r"[^\W\d_][\w'\u2019-]*")
 _SENTENCE_END = re.compile(r"(?:^|[.!?:;|\u2014]\s|^\W)\W*$").search
 
 
+def _holds(text: str, word: str) -> bool:
+    """Say whether a text has a word, or several, as whole ones."""
+    at = text.find(word)
+    while at >= 0:
+        end = at + len(word)
+        starts = at == 0 or not (text[at - 1].isalnum() or text[at - 1] == "_")
+        if starts and (end == len(text) or not (text[end].isalnum() or text[end] == "_")):
+            return True
+        at = text.find(word, at + 1)
+    return False
+
+
 class Context:
     """A text, and what it says beside its doubtful names.
 
@@ -150,10 +162,7 @@ class Context:
     def _context_word(self, row: Row, mention: Mention) -> str | None:
         start, end = mention.folded
         rest = f"{self._folded[:start]} . {self._folded[end:]}"
-        for word in row.context:
-            if re.search(rf"(?<!\w){re.escape(word.lower())}(?!\w)", rest):
-                return word
-        return None
+        return next((word for word in row.context if _holds(rest, word.lower())), None)
 
     def _finance_near(self, start: int, end: int) -> str | None:
         before = self._folded[:start].split()[-NEAR_WORDS:]

@@ -13,6 +13,8 @@ from typing import NamedTuple
 _PIECE = re.compile(r"\s+|[!-\x7f]+(?![^\x00-\x7f])|[!-\x7f]?[^\x00-\x7f\s]+|.", re.DOTALL)
 _HYPHENS = "\u2010\u2011\u2012\u2013\u2014\u2212"
 _QUOTES = "\u2018\u2019\u02bc\u2032"
+_SPACES = "\t\n\r\v\f\x1c\x1d\x1e\x1f\x85\u00a0\u2002\u2003\u2009\u200a\u2028\u2029\u202f\u3000"
+_RUN = re.compile("  +")
 _VOICED = "\uff9e\uff9f"
 """Marks of half-width kana, which NFKC joins to the letter before."""
 _LATIN = [*range(0xC0, 0x250), *range(0x1E00, 0x1F00)]
@@ -28,6 +30,8 @@ _ALIKE = {
     **{code: plain for code in _LATIN if (plain := _without_accent(code)) is not None},
     **dict.fromkeys(map(ord, _HYPHENS), "-"),
     **dict.fromkeys(map(ord, _QUOTES), "'"),
+    **dict.fromkeys(map(ord, _SPACES), " "),
+    ord("\u2026"): ".",
 }
 
 
@@ -61,15 +65,30 @@ class Folded(NamedTuple):
 
 
 def fold(text: str) -> Folded:
-    """Fold a text; what is not folded by the piece keeps its positions."""
-    if text.isprintable() and "  " not in text:
-        if text.isascii():
-            return Folded(text.lower())
-        if unicodedata.is_normalized("NFKC", text):
-            folded = text.translate(_ALIKE).lower()
-            if len(folded) == len(text):  # some letters have no single lower one
-                return Folded(folded)
-    return _by_piece(text, str.lower)
+    """Fold a text; most keep their positions, and need no table to lead back."""
+    if text.isascii():
+        same = text if text.isprintable() else text.translate(_ALIKE)
+    else:
+        same = text.translate(_ALIKE)
+        if not unicodedata.is_normalized("NFKC", same):
+            return _by_piece(text, str.lower)
+    folded = same.lower()
+    if len(folded) != len(text):  # some letters have no single lower one
+        return _by_piece(text, str.lower)
+    return _with_single_spaces(folded) if "  " in folded else Folded(folded)
+
+
+def _with_single_spaces(text: str) -> Folded:
+    starts, origins, parts = [0], [0], []
+    at = end = 0
+    for run in _RUN.finditer(text):
+        parts.append(text[end : run.start() + 1])
+        at += len(parts[-1])
+        end = run.end()
+        starts.append(at)
+        origins.append(end)
+    parts.append(text[end:])
+    return Folded("".join(parts), tuple(starts), (*origins, len(text)), (True,) * len(starts))
 
 
 def keep_case(text: str) -> str:
@@ -94,7 +113,7 @@ def _by_piece(text: str, case: Callable[[str], str]) -> Folded:
 
 
 def _plain(piece: str) -> str:
-    return unicodedata.normalize("NFKC", piece).translate(_ALIKE)
+    return unicodedata.normalize("NFKC", piece.translate(_ALIKE)).translate(_ALIKE)
 
 
 def _pieces(text: str) -> Iterator[tuple[int, str]]:

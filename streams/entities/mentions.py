@@ -12,8 +12,9 @@ from streams.entities.names import SHORT_CHARS, Doubt, legal_form, runs_on
 
 _CASHTAG = re.compile(r"(?<![\w$&])\$([A-Za-z]{1,6}(?:[.-][A-Za-z]{1,2})?)(?![\w$])")
 _EXCHANGES = "|".join(re.escape(name) for name in sorted(BY_NAME, key=len, reverse=True))
-_SYMBOL = r"[A-Z0-9][A-Z0-9.&-]{0,14}(?<![.&-])"
-_LISTED = re.compile(rf"(?<![\w:])((?i:{_EXCHANGES}))\s?:\s?({_SYMBOL})(?![\w])")
+_symbol_behind = re.compile(r"\s?([A-Z0-9][A-Z0-9.&-]{0,14}(?<![.&-]))(?!\w)").match
+_exchange_before = re.compile(rf"(?<![\w:])({_EXCHANGES})\s?$", re.IGNORECASE).search
+_EXCHANGE_CHARS = max(map(len, BY_NAME)) + 2
 
 
 class How(StrEnum):
@@ -163,16 +164,27 @@ def _cashtags(text: str, gazetteer: Gazetteer, accept_unknown: bool) -> Iterator
 
 
 def _listings(text: str, gazetteer: Gazetteer, accept_unknown: bool) -> Iterator[Mention]:  # noqa: FBT001
-    for found in _LISTED.finditer(text):
-        exchange, symbol = found[1].upper(), found[2]
-        row = gazetteer.by_listing.get((code_of(exchange), symbol))
+    for exchange, start, symbol in _exchanges(text):
+        row = gazetteer.by_listing.get((code_of(exchange), symbol[1]))
         if row is not None:
             ticker = gazetteer.rows[row].linked_to
-        elif accept_unknown and text[: found.start()].endswith("("):
-            ticker = full_ticker(exchange, symbol)
+        elif accept_unknown and text[:start].endswith("("):
+            ticker = full_ticker(exchange, symbol[1])
         else:
             continue
-        yield Mention(found.start(), found.end(), How.LISTING, row, ticker)
+        yield Mention(start, symbol.end(), How.LISTING, row, ticker)
+
+
+def _exchanges(text: str) -> Iterator[tuple[str, int, re.Match[str]]]:
+    """Yield exchanges that stand before a colon, where they begin, and the symbol behind it."""
+    colon = text.find(":")
+    while colon >= 0:
+        if symbol := _symbol_behind(text, colon + 1):
+            # From a little before, since to try all names at every place takes long.
+            before = text[max(0, colon - _EXCHANGE_CHARS) : colon]
+            if exchange := _exchange_before(before):
+                yield exchange[1].upper(), colon - len(exchange[0]), symbol
+        colon = text.find(":", colon + 1)
 
 
 def _beside(mentions: list[Mention], tickers: Iterator[Mention]) -> list[Mention]:

@@ -14,7 +14,7 @@ from streams.entities.folding import fold
         ("A  B\tC\nD\u00a0E", "a b c d e"),
         ("Te\u0301le\u0301fonica", "telefonica"),
         ("\uff29\uff22\uff2d ﬁnds", "ibm finds"),
-        ("…ok", "...ok"),
+        ("…ok", ".ok"),
         ("トヨタ", "トヨタ"),
         ("\uff84\uff96\uff80", "トヨタ"),
         ("İş", "is"),
