@@ -36,7 +36,8 @@ _DOINGS = (
     "says|said|reports|reported|posts|posted|unveils|unveiled|launches|launched|acquires|acquired"
     "|announces|announced|warns|warned|sues|sued|hires|hired|names|recalls|recalled|beats"
     "|declares|declared|appoints|appointed|buys|bought|sells|sold|invests|bids|partners"
-    "|(?:to|will|plans to|aims to|seeks to|agrees to) (?:\\w+ )?(?:buy|acquire|sell|cut|lay|invest"
+    "|(?:plans|aims|seeks|agrees|intends|expects|wants|refuses) to"
+    "|(?:to|will) (?:\\w+ )?(?:buy|acquire|sell|cut|lay|invest"
     "|launch|open|close|pay|hire|build|list|report|raise|spend|merge|split|spin|appeal|face|expand)"
 )
 _FINANCE = re.compile(
@@ -44,7 +45,9 @@ _FINANCE = re.compile(
     r"|downgrades?d?|analysts?|buy rating|overweight|underweight|outperform|target price|bullish"
     r"|bearish|valuation|nasdaq|dow|s&p|ftse|nifty|sensex|eps|stake|antitrust|trading)\b"
 )
-_affairs_after = re.compile(rf"(?:'s?)? (?:{_AFFAIRS})\b").match
+_affairs_after = re.compile(
+    rf"(?:'s?(?: [\w-]+){{0,2}}| net| gross| operating| annual)? (?:{_AFFAIRS})\b"
+).match
 _affairs_before = re.compile(
     r"\b(?:shares?|stake|stock|holding|investors?|bonds?|ceo|chairman|boss|suitor|bid|offer|deal)"
     r" (?:of|in|for|by|with|at) $"

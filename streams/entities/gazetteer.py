@@ -17,6 +17,8 @@ SHARD_NAMES = 25_000
 """Names in one automaton. To build one holds the interpreter for 2 ms per 1,000 names; to look
 through one costs about 1.3 µs a headline."""
 
+LET_GO_AT_ONCE = 2_000
+
 
 class Owner(NamedTuple):
     """A company that a name may mean.
@@ -67,7 +69,7 @@ class Gazetteer:
         self.version = version
         self.loaded_at = time.time()
         ranked = _merged(lists)
-        self.rows = tuple(row for row, _ in ranked)
+        self.rows = [row for row, _ in ranked]
         self.by_ticker = {row.ticker: at for at, row in enumerate(self.rows) if row.ticker}
         self.by_listing, self.by_symbol = _listed(self.rows)
         self.customers = _customers(self.rows)
@@ -104,6 +106,13 @@ class Gazetteer:
             return self.by_listing.get((code_of(exchange.strip()), symbol.strip()))
         found = self.by_ticker.get(ticker)
         return self.by_symbol.get(ticker.replace("-", ".")) if found is None else found
+
+    def let_go(self) -> Iterator[None]:
+        """Forget everything, a part with each step: all at once would hold the loop up."""
+        for kept in (self._names, self.rows):
+            while kept:
+                del kept[-LET_GO_AT_ONCE:]
+                yield
 
     def relatives(self, row: Row) -> frozenset[str]:
         """Return the tickers of a company's parent, suppliers and customers."""
@@ -168,7 +177,7 @@ def _names(ranked: Sequence[tuple[Row, int]]) -> tuple[list[Name], list[Problem]
         for name in row.names:
             exact = exact_case(name)
             for text in written_forms(name):
-                doubt = _doubt(row, name, text)
+                doubt = _doubt(row, name, text, exact)
                 known = owners.setdefault(text, [])
                 before = next((one for one in known if one.row == at), None)
                 if before is None:
@@ -178,16 +187,18 @@ def _names(ranked: Sequence[tuple[Row, int]]) -> tuple[list[Name], list[Problem]
     problems = [
         problem for text, known in owners.items() for problem in _clash(text, known, ranked)
     ]
-    names = [Name(text, _of_highest_rank(known)) for text, known in owners.items()]
-    phrases = {fold(phrase).text for row, _ in ranked for phrase in row.exclude}
-    names += [Name(phrase, ()) for phrase in sorted(phrases) if phrase not in owners]
+    phrases = {fold(phrase).text for row, _ in ranked for phrase in row.exclude} - owners.keys()
+    # Taken out one by one: to drop so many at once would hold the interpreter for long.
+    names = [Name(text, _of_highest_rank(owners.pop(text))) for text in list(owners)]
+    names += [Name(phrase, ()) for phrase in sorted(phrases)]
     return names, problems
 
 
-def _doubt(row: Row, name: str, text: str) -> Doubt:
+def _doubt(row: Row, name: str, text: str, exact: str) -> Doubt:
     if name in row.also_name:
         return Doubt.NAME
-    return Doubt.WORD if name in row.also_word or text in COMMON_WORDS else Doubt.NONE
+    is_word = text in COMMON_WORDS and not exact  # which its capitals tell from the word
+    return Doubt.WORD if is_word or name in row.also_word else Doubt.NONE
 
 
 def _of_highest_rank(known: list[Owner]) -> tuple[Owner, ...]:

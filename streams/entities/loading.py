@@ -107,6 +107,8 @@ class Reloader:
             old, self._linker.gazetteer = self._linker.gazetteer, new
             metrics.GAZETTEER_VERSION.labels(old.version).set(0)
             _note_loaded(new)
+            for _ in old.let_go():
+                await asyncio.sleep(0)
 
     def _read(self) -> Gazetteer | None:
         """Return the new companies; ``None`` where the content is what it was."""

@@ -8,7 +8,7 @@ from enum import StrEnum
 from streams.entities.exchanges import BY_NAME, code_of, full_ticker
 from streams.entities.folding import Folded, fold
 from streams.entities.gazetteer import Found, Gazetteer, Owner
-from streams.entities.names import SHORT_CHARS, Doubt, legal_form, runs_on
+from streams.entities.names import COMMON_WORDS, SHORT_CHARS, Doubt, legal_form, runs_on
 
 _CASHTAG = re.compile(r"(?<![\w$&])\$([A-Za-z]{1,6}(?:[.-][A-Za-z]{1,2})?)(?![\w$])")
 _EXCHANGES = "|".join(re.escape(name) for name in sorted(BY_NAME, key=len, reverse=True))
@@ -140,7 +140,9 @@ def _named(
         "" if row is None else gazetteer.rows[row].linked_to,
         folded=(found.start, found.end),
     )
-    if sole is None or sole.doubt is not Doubt.NONE or (sole.exact and text == text.upper()):
+    # Where all is in capitals, they tell no name from a word.
+    is_word = found.name.text in COMMON_WORDS and text == text.upper()
+    if sole is None or sole.doubt is not Doubt.NONE or is_word:
         mention.owners = owners
         mention.taken = False
     if form := legal_form(text, end):

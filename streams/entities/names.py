@@ -69,6 +69,8 @@ def _trimmed(name: str) -> str:
 
 def exact_case(name: str) -> str:
     """Return a name that is found in its own capitals alone; of others, nothing."""
+    if name != name.upper():
+        return ""
     kept = _trimmed(keep_case(name))
     is_short = len(kept) <= SHORT_CHARS
     return kept if is_short and kept == kept.upper() != kept.lower() else ""
