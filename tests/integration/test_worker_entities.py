@@ -68,7 +68,7 @@ class Running:
 async def test_a_list_is_exchanged_under_running_workers(
     broker: RunningBroker, tmp_path: Path
 ) -> None:
-    """Each takes a new one over and refuses a broken one; content that comes again is linked anew."""
+    """Each takes a new one over and refuses a broken one; what is in the cache is linked anew."""
     servers, run = broker.bootstrap_servers, uuid.uuid4().hex[:8]
     model = write_small_checkpoint(tmp_path / "model")
     companies, config = tmp_path / "companies.csv", tmp_path / "headrace.toml"
