@@ -12,6 +12,7 @@ from aiokafka import ConsumerRecord
 from schemas import Classification, Outbound, decode_signal
 from streams.apps.signals import signals
 from streams.broker import RunningBroker
+from tests.conftest import TopicFactory
 from tests.integration.app import (
     PARTITIONS,
     SESSION_MS,
@@ -106,19 +107,23 @@ async def test_a_record_that_the_broker_refuses_ends_the_process(
 
 
 @pytest.mark.real_kafka
-async def test_what_is_no_result_is_passed_over(real_kafka: RunningBroker, tmp_path: Path) -> None:
-    """Somebody else's records, and tombstones, are counted; those after them are read."""
-    results = headlines(60, seed=6)
-    servers = real_kafka.bootstrap_servers
+async def test_several_inputs_are_read_and_what_is_no_result_is_passed_over(
+    real_kafka: RunningBroker, tmp_path: Path, topic_factory: TopicFactory
+) -> None:
+    """Inputs may have other numbers of partitions; foreign records and tombstones are counted."""
+    results = headlines(120, seed=6)
+    servers, narrow = real_kafka.bootstrap_servers, await topic_factory(3)
     async with app_run(servers, tmp_path, "signals") as run:
         async with producing(servers) as producer:
             for partition in range(PARTITIONS):
                 await producer.send(run.inputs, b"no result", partition=partition)
                 await producer.send(run.inputs, None, key=b"gone", partition=partition)
             await producer.flush()
-        process = await run.start()
+        process = await run.start(HEADRACE_APPS__SIGNALS__INPUTS=f"{run.inputs},{narrow}")
         await process.until_ready()
-        await publish(servers, run.inputs, results, per_s=1_000)
+        for topic in (run.inputs, narrow):
+            mine = [one for one in results if (one[0] < b"T12") == (topic == narrow)]
+            await publish(servers, topic, mine, per_s=1_000)
         await compare(run, results)
         assert await process.counted("no_result") == 2 * PARTITIONS
         assert await process.end(signal.SIGTERM) == 0
