@@ -12,6 +12,8 @@ from streams.apps.keyed import KeyedApp
 from streams.logs import configure
 from streams.settings import Settings
 
+SWITCH_INTERVAL_S = 0.0005
+"""How long a step's Python may hold the interpreter while Faust's other thread waits to fetch."""
 _FAUST_LOGGERS = ("faust", "mode", "streams.apps.faust_clients")
 """They tell every step of a rebalance at INFO, and that it is one at WARNING."""
 
@@ -38,6 +40,7 @@ def run_app(app: KeyedApp, settings: Settings) -> NoReturn:
     settings.connection().client_options()  # files that cannot be read are told of at once
     for name in _FAUST_LOGGERS:
         logging.getLogger(name).setLevel(max(logging.ERROR, logging.root.level))
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     from streams.app_service import serve_app  # noqa: PLC0415 - Faust takes a while to import
 
     status = asyncio.run(serve_app(app, settings))
