@@ -43,6 +43,10 @@ class Seen:
         self._forget(now)
         return True
 
+    def clear(self) -> None:
+        """Know nothing any more."""
+        self._ranks.clear()
+
     def _forget(self, now: float) -> None:
         while self._ranks:
             _, at = next(iter(self._ranks.values()))

@@ -122,6 +122,8 @@ class Subscription(Generic[T]):
         self._stack = AsyncExitStack()
         self._consumer: AIOKafkaConsumer | None = None
         self._positions: dict[TopicPartition, int] = {}
+        self._committed: dict[TopicPartition, int] = {}
+        self._has_lost = False
         self._first: Positions = {}
         self._waiting: deque[ConsumerRecord] = deque()
 
@@ -209,16 +211,19 @@ class Subscription(Generic[T]):
             )
         owned = self._consumer.assignment()
         offsets = {one: offset for one, offset in self._positions.items() if one in owned}
-        if not offsets:
-            return True
+        has_lost, self._has_lost = self._has_lost, False
         try:
-            await self._consumer.commit(offsets)
+            if offsets:
+                await self._consumer.commit(offsets)
         except (CommitFailedError, IllegalStateError):
-            log.warning("the group has moved on: what was not committed comes again")
-            return False
+            has_lost = True
         except KafkaError as error:
             raise self._refused(error) from error
-        return True
+        else:
+            self._committed.update(offsets)
+        if has_lost:
+            log.warning("the group has moved on: what was not committed comes again")
+        return not has_lost
 
     def _options(self) -> dict[str, Any]:
         group, start = self._reading.group, self._reading.start
@@ -310,7 +315,13 @@ class Subscription(Generic[T]):
     def _give_up(self, partitions: Collection[TopicPartition]) -> None:
         """Forget what belongs to others now."""
         for partition in partitions:
-            self._positions.pop(partition, None)
+            read, committed = (
+                self._positions.pop(partition, None),
+                self._committed.pop(partition, None),
+            )
+            self._has_lost |= read is not None and read != committed
+        # What is read again must be new to whoever reads it, this member too.
+        self._seen.clear()
         lost = {(one.topic, one.partition) for one in partitions}
         self._waiting = deque(
             one for one in self._waiting if (one.topic, one.partition) not in lost

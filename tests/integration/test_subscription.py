@@ -115,6 +115,29 @@ async def test_a_group_goes_on_where_it_has_committed(broker: RunningBroker, top
 
 
 @pytest.mark.real_kafka
+async def test_what_a_rebalance_took_uncommitted_is_told_and_comes_again(
+    real_kafka: RunningBroker, topic_factory: TopicFactory
+) -> None:
+    """Also to the member that had it before, once it gets the partition back."""
+    servers, topic = real_kafka.bootstrap_servers, await topic_factory(2)
+    await publish(servers, topic, *(result(number) for number in range(10)))
+
+    def member() -> Subscription[Classification]:
+        return subscribe(topic, bootstrap_servers=servers, group=f"desk-{topic}")
+
+    async with member() as one, aclosing(aiter(one)) as each, asyncio.timeout(60):
+        assert sorted([(await anext(each)).source.offset for _ in range(10)]) == list(range(10))
+        async with member() as other:
+            others = await take(other, 1)
+            assert not await one.commit()
+            assert await one.commit(), "it was told once"
+        again = set()
+        while again != set(range(10)):
+            again.add((await anext(each)).source.offset)
+        assert set(others) < again
+
+
+@pytest.mark.real_kafka
 async def test_open_and_aborted_transactions_are_not_seen(
     real_kafka: RunningBroker, topic: str
 ) -> None:
