@@ -13,7 +13,7 @@ from schemas.errors import BrokerError
 from streams.access import explained
 from streams.clients import open_admin, open_consumer
 from streams.connection import Connection
-from streams.gateway.page.groups import Member, members_of
+from streams.group_members import Member, members_of
 
 SETTLE_S = 5.0
 """How long a broker that has just started may need to find out who keeps the group."""

@@ -2,31 +2,19 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from aiokafka.errors import KafkaError, for_code
 
 from streams.access import explained
+from streams.group_members import Member, members_of
 
 MOST_GROUPS = 20
 MOST_PARTITIONS = 500
 """Lines of the table; those furthest behind first."""
 REMEDY = "grant Describe on groups and topics to the gateway, see docs/security.md"
-
-
-class Member(msgspec.Struct, frozen=True, kw_only=True):
-    """Who reads for a group."""
-
-    group: str
-    id: str
-    client: str
-    host: str
-    partitions: dict[str, list[int]]
-    lag: int | None = None
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True):
@@ -153,23 +141,6 @@ class GroupWatch:
 def _told(error: BaseException) -> str:
     why = explained(error, doing="Describe")
     return f"groups: {why}; {REMEDY}" if why else f"groups: the broker does not tell: {error!r}"
-
-
-def members_of(group: Any) -> Iterable[Member]:
-    """Read a group's members from the broker's description of it."""
-    _, name, _, _, _, members, *_ = group
-    for identity, client, host, _, assignment, *_ in members:
-        partitions: dict[str, list[int]] = {}
-        if assignment:
-            decoded = ConsumerProtocolMemberAssignment.decode(assignment)
-            partitions = {topic: sorted(numbers) for topic, numbers in decoded.assignment}
-        yield Member(
-            group=name,
-            id=identity,
-            client=client,
-            host=host.removeprefix("/"),
-            partitions=partitions,
-        )
 
 
 def _with_lag(member: Member, positions: Iterable[Position]) -> Member:

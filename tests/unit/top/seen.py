@@ -6,7 +6,7 @@ import msgspec
 from aiokafka import TopicPartition
 
 from schemas.results import Classification, Source, Verdict
-from streams.gateway.page.groups import Member
+from streams.group_members import Member
 from streams.top.board import Board
 from streams.top.group import Look, Standing
 from streams.top.scrape import Scraped
