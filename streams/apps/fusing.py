@@ -5,7 +5,8 @@
    greatest revision. Repetitions change nothing.
 2. *Groups.* Which parts belong together is a function of the set of kept parts alone
    (:mod:`streams.apps.matching`): at most one of each stream, none further apart than
-   ``window_s`` of event time, the nearest first. A part that comes later may take another's place.
+   ``window_s`` of event time, as near to each other as can be. A part that comes later may take
+   another's place.
 3. *Complete.* A group with a part of every expected stream is answered at once.
 4. *Wait.* Every other group is answered when ``wait_ms`` have gone by since the first of its
    parts arrived, by the wall clock, with what it has, and says what is missing. What comes to it

@@ -87,13 +87,40 @@ def test_a_nearer_part_takes_the_place_of_another() -> None:
     assert (offsets(alone), alone.reason) == ({"camera": 1}, Incomplete.WAIT_OVER)
 
 
-def test_of_two_that_are_as_near_the_name_decides() -> None:
-    """Not the time, nor which came first."""
+def test_of_two_that_are_as_near_the_earlier_is_taken() -> None:
+    """Whichever came first."""
     cameras = [told(CAMERA, 1, 2.0), told(CAMERA, 2, 0.0)]
     for order in (cameras, cameras[::-1]):
         fused = run()
         fused.take([*order, told(NEWS, 1, 1.0)])
-        assert offsets(fused.last["HBR:events.news:0:1"])["camera"] == 1
+        assert offsets(fused.last["HBR:events.news:0:1"])["camera"] == 2
+
+
+def test_what_happens_twice_is_told_apart_by_all_of_it() -> None:
+    """To take the nearest pair first would leave the two others far apart."""
+    fused = run()
+    fused.take([told(NEWS, 1, 0.0), told(NEWS, 2, 1.0), told(CAMERA, 1, 0.9), told(CAMERA, 2, 2.0)])
+    assert {offsets(one)["news"]: offsets(one)["camera"] for one in fused.last.values()} == {
+        1: 1,
+        2: 2,
+    }
+
+
+def test_a_pair_that_is_near_is_not_torn_apart_for_two_that_are_far() -> None:
+    """Of each of them the other part may never have come."""
+    fused = run()
+    fused.take([told(NEWS, 1, 0.0), told(CAMERA, 1, 9.0), told(NEWS, 2, 9.1), told(CAMERA, 2, 18)])
+    fused.wait_until(60.0)
+    assert {"news": 2, "camera": 1} in [offsets(one) for one in fused.last.values()]
+
+
+def test_crowds_are_matched_all_the_same() -> None:
+    """Each image that a headline is left for has one, within the window."""
+    fused = run()
+    crowd = [told(NEWS, number, number / 7) for number in range(30)]
+    crowd += [told(CAMERA, number, number / 7 + 0.05) for number in range(30)]
+    fused.take(crowd)
+    assert sum(one.complete for one in fused.last.values()) == 30
 
 
 def test_of_two_answers_that_become_one_the_other_names_it() -> None:

@@ -3,11 +3,13 @@
 from collections import Counter
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas import Classification, Modality
 from schemas.fused import Fused, Incomplete
+from streams.apps import matching
 from streams.apps.fusing import FusionSettings
 from streams.apps.fusion import part_of
 from streams.apps.matching import clusters, groups
@@ -64,9 +66,19 @@ def truth(results: list[Classification]) -> set[frozenset[str]]:
     }
 
 
-@given(logs(), st.data())
-def test_groups_are_those_of_the_set(log: list[Classification], data: st.DataObject) -> None:
+@pytest.mark.parametrize("most_places", [0, matching.MOST_PLACES])
+@given(log=logs(), data=st.data())
+def test_groups_are_those_of_the_set(
+    most_places: int, log: list[Classification], data: st.DataObject
+) -> None:
     """Each part in one, one of a stream at most, within the window, and none that could be one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(matching, "MOST_PLACES", most_places)
+        check_groups(log, data)
+
+
+def check_groups(log: list[Classification], data: st.DataObject) -> None:
+    """Check what must hold whichever way groups are found."""
     assert truth(log) == truth(data.draw(st.permutations(log)))
     parts = [part_of(one, 0.0) for one in log]
     found = [group for each in clusters(parts, WINDOW_S) for group in groups(each, WINDOW_S)]

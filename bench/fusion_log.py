@@ -1,0 +1,189 @@
+"""A log of results in three modalities of which it is known what belongs together.
+
+Incidents happen to entities at Poisson times, so some of one entity lie close together. Each is
+told of by news, speech and a camera, which date it differently, take their time, come out of order,
+more than once, revised, or never.
+"""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from schemas.encode import result_id
+from schemas.events import Modality
+from schemas.results import Classification, Effort, Latency, Model, Source, Verdict
+from streams.apps.entities import Entity
+from streams.topics import event_topic
+
+LABELS = ("negative", "neutral", "positive")
+USUAL_S = {Modality.NEWS: 0.05, Modality.TRANSCRIPT: 0.4, Modality.CAMERA: 0.15}
+"""Mean delay of each modality's results."""
+MODEL = Model(name="made-up", version="1", digest="sha256:" + "0" * 64)
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What happens.
+
+    Attributes:
+        entities: How many there are.
+        minutes: How long incidents go on.
+        interval_s: Mean time between two incidents of one entity.
+        jitter_s: Most that a modality dates an incident too early or too late.
+        dropped: Share of results that never come.
+        slow: Share of results that take much longer than usual.
+        slow_s: Least and most that those take.
+        repeated: Share of results that come again.
+        revised: Share of results that a second answer follows.
+        interim: Share of speech that comes with an interim text.
+        seed: The same one gives the same log.
+    """
+
+    entities: int = 200
+    minutes: float = 30.0
+    interval_s: float = 120.0
+    jitter_s: float = 1.0
+    dropped: float = 0.02
+    slow: float = 0.05
+    slow_s: tuple[float, float] = (3.0, 60.0)
+    repeated: float = 0.05
+    revised: float = 0.05
+    interim: float = 0.3
+    seed: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One result as it arrives.
+
+    Attributes:
+        at: Seconds from the start.
+        result: With times from the start.
+    """
+
+    at: float
+    result: Classification
+
+
+@dataclass(slots=True)
+class Log:
+    """All that arrives, and the truth about it.
+
+    Attributes:
+        deliveries: In the order of their arrival.
+        incident_of: The incident that each result tells of, by the result's id.
+        entity_of: The entity of each incident.
+        happened: When each incident happened, in seconds from the start.
+    """
+
+    deliveries: list[Delivery] = field(default_factory=list)
+    incident_of: dict[str, int] = field(default_factory=dict)
+    entity_of: list[str] = field(default_factory=list)
+    happened: list[float] = field(default_factory=list)
+
+
+def entities(load: Load) -> tuple[Entity, ...]:
+    """Return the table that says which ticker, cameras and sessions are of one entity."""
+    return tuple(
+        Entity(f"site-{number}", (f"T{number}",), (f"site-{number}",), (f"site-{number}:",))
+        for number in range(load.entities)
+    )
+
+
+def generate(load: Load, start: datetime) -> Log:
+    """Draw a log.
+
+    Args:
+        load: What happens.
+        start: What seconds are counted from.
+    """
+    chance = random.Random(load.seed)  # noqa: S311 - a load, no secret
+    log, drawn = Log(), _Drawing(load, start, chance)
+    for number in range(load.entities):
+        at = 0.0
+        while (at := at + chance.expovariate(1 / load.interval_s)) < load.minutes * 60:
+            incident = len(log.happened)
+            log.happened.append(at)
+            log.entity_of.append(f"site-{number}")
+            for delivery in drawn.told_of(number, incident, at):
+                log.deliveries.append(delivery)
+                log.incident_of[id_of(delivery.result)] = incident
+    log.deliveries.sort(key=lambda one: one.at)
+    return log
+
+
+def id_of(result: Classification) -> str:
+    """Return a result's id."""
+    return result_id(result.source, result.model.digest, result.revision)
+
+
+class _Drawing:
+    def __init__(self, load: Load, start: datetime, chance: random.Random) -> None:
+        self._load = load
+        self._start = start
+        self._chance = chance
+        self._offsets = dict.fromkeys(Modality, 0)
+
+    def told_of(self, number: int, incident: int, at: float) -> Iterator[Delivery]:
+        """Yield what arrives of one incident."""
+        chance, load = self._chance, self._load
+        for modality in Modality:
+            if chance.random() < load.dropped:
+                continue
+            dated = at + chance.uniform(-load.jitter_s, load.jitter_s)
+            delay = chance.expovariate(1 / USUAL_S[modality])
+            if chance.random() < load.slow:
+                delay = chance.uniform(*load.slow_s)
+            arrival = at + load.jitter_s + delay
+            about = {
+                Modality.NEWS: {"tickers": (f"T{number}",)},
+                Modality.TRANSCRIPT: {"session_id": f"site-{number}:call", "segment": incident},
+                Modality.CAMERA: {"camera_id": f"site-{number}/line-1/cam-{incident % 4}"},
+            }[modality]
+            if modality is Modality.TRANSCRIPT and chance.random() < load.interim:
+                interim = self._result(modality, dated, arrival, about)
+                yield Delivery(arrival + chance.uniform(-0.3, 0.3), interim)
+            result = self._result(modality, dated, arrival, about)
+            yield Delivery(arrival, result)
+            if chance.random() < load.repeated:
+                yield Delivery(arrival + chance.uniform(0.0, 60.0), result)
+            if chance.random() < load.revised:
+                later = arrival + chance.uniform(0.2, 10.0)
+                yield Delivery(later, self._revised(result, later))
+
+    def _result(
+        self, modality: Modality, at: float, published: float, about: dict[str, object]
+    ) -> Classification:
+        offset = self._offsets[modality] = self._offsets[modality] + 1
+        label = self._chance.choice(LABELS)
+        result = Classification(
+            event_id=f"{modality.value}-{offset}",
+            modality=modality,
+            label=label,
+            scores={label: 0.9},
+            verdict=Verdict.ON_TIME,
+            model=MODEL,
+            effort=Effort(active_share=0.2, layers=2, experts=2),
+            latency=Latency(budget_ms=150, queue_ms=1, model_ms=2, total_ms=30),
+            source=Source(topic=event_topic(modality), partition=0, offset=offset),
+            event_time=self._moment(at),
+            result_time=self._moment(published),
+        )
+        return msgspec.structs.replace(result, **about)
+
+    def _revised(self, result: Classification, published: float) -> Classification:
+        label = self._chance.choice(LABELS)
+        return msgspec.structs.replace(
+            result,
+            revision=1,
+            label=label,
+            scores={label: 0.95},
+            verdict=Verdict.LATE,
+            result_time=self._moment(published),
+        )
+
+    def _moment(self, seconds: float) -> datetime:
+        return (self._start + timedelta(seconds=seconds)).astimezone(UTC)
