@@ -31,9 +31,19 @@ pytestmark = pytest.mark.broker
 
 @asynccontextmanager
 async def gateway(servers: str, *topics: str, **page: Any) -> AsyncIterator[str]:
-    """Serve on a free port; yield where the stream is."""
+    """Serve these topics on a free port; yield where the stream is."""
     told = GatewaySettings(port=0, topics=topics, page=PageSettings(**page))
-    runner, port = await serve(Gateway(Connection(servers), told, Tokens([])), told.host, told.port)
+    async with gateway_of(Connection(servers), told) as url:
+        yield url
+
+
+@asynccontextmanager
+async def gateway_of(
+    connection: Connection, told: GatewaySettings | None = None
+) -> AsyncIterator[str]:
+    """Serve as told; yield where the stream is."""
+    told = told or GatewaySettings(port=0)
+    runner, port = await serve(Gateway(connection, told, Tokens([])), told.host, told.port)
     try:
         yield f"http://127.0.0.1:{port}/v1/live"
     finally:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError, for_code
+from aiokafka.errors import GroupAuthorizationFailedError, KafkaError, for_code
 
 from streams.access import explained
 from streams.group_members import Member, members_of
@@ -139,6 +139,8 @@ class GroupWatch:
 
 
 def _told(error: BaseException) -> str:
+    if isinstance(error, GroupAuthorizationFailedError):
+        return f"groups: access: lacks Describe on group {error}; {REMEDY}"
     why = explained(error, doing="Describe")
     return f"groups: {why}; {REMEDY}" if why else f"groups: the broker does not tell: {error!r}"
 

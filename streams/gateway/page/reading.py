@@ -1,7 +1,7 @@
 """Reads results, signals and alerts for the page: once, whoever looks."""
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,6 +14,7 @@ from schemas.errors import BrokerError, HeadraceError
 from schemas.kafka import decode_result, result_id
 from schemas.records import Record
 from schemas.results import Classification
+from streams.access import REFUSALS, explained
 from streams.clients import open_consumer, undisturbed
 from streams.connection import Connection
 from streams.gateway.page.rows import Row
@@ -29,6 +30,7 @@ MOST_READ_BACK = 20_000
 REMEMBERED = 20_000
 TOPICS_S = 5.0
 """Between two looks for new topics, and before another try where the broker failed."""
+BROKER = "broker"
 YIELD_EVERY = 100
 """Records after which others get their turn."""
 
@@ -63,7 +65,6 @@ class Reader:
 
     Attributes:
         topics: Those that are read.
-        problem: Why nothing can be read now; ``None`` while all is well.
         is_ready: Whether it is known which topics there are.
     """
 
@@ -75,7 +76,6 @@ class Reader:
         came: Callable[[Row], None],
     ) -> None:
         self.topics: set[str] = set()
-        self.problem: str | None = None
         self.is_ready = False
         self._connection = connection
         self._allowed = frozenset(topics)
@@ -84,6 +84,13 @@ class Reader:
         self._seen = Seen(most=REMEMBERED)
         self._reached: dict[str, datetime] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._problems: dict[str, str] = {}
+        self._alone: set[str] = set()
+
+    @property
+    def problem(self) -> str | None:
+        """Why something cannot be read now; ``None`` while all is well."""
+        return next(iter(self._problems.values()), None)
 
     async def run(self) -> None:
         """Read until cancelled; topics that are made later are found."""
@@ -100,23 +107,32 @@ class Reader:
         try:
             counts = await undisturbed(partition_counts(self._connection))
         except HeadraceError as error:
-            self.problem = str(error)
+            self._problems[BROKER] = str(error)
             return
-        self.problem = None
+        # What is read since the look before is read well.
+        self._problems = {one: why for one, why in self._problems.items() if one not in self.topics}
+        self._problems.pop(BROKER, None)
         self.is_ready = True
         new = {topic for topic in counts if self._is_wanted(topic)} - self.topics
-        results = {topic for topic in new if kind_of(topic) not in DERIVED}
-        for some, seconds in ((results, HISTORY_S), (new - results, DERIVED_S)):
+        for topics in self._parted(new):
+            partitions = [
+                TopicPartition(topic, number)
+                for topic in sorted(topics)
+                for number in range(counts[topic])
+            ]
+            self.topics |= topics
+            task = asyncio.create_task(self._read(topics, partitions))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def _parted(self, topics: set[str]) -> Iterator[set[str]]:
+        """Yield what is read together; what could not be read keeps no other from being read."""
+        results = {topic for topic in topics if kind_of(topic) not in DERIVED}
+        for some in (results - self._alone, topics - results - self._alone):
             if some:
-                partitions = [
-                    TopicPartition(topic, number)
-                    for topic in sorted(some)
-                    for number in range(counts[topic])
-                ]
-                self.topics |= some
-                task = asyncio.create_task(self._read(some, partitions, seconds))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+                yield some
+        for topic in topics & self._alone:
+            yield {topic}
 
     def _is_wanted(self, topic: str) -> bool:
         kind = kind_of(topic)
@@ -125,30 +141,34 @@ class Reader:
             return topic in self._allowed and is_shown
         return kind is TopicKind.RESULTS or kind in DERIVED
 
-    async def _read(
-        self, topics: set[str], partitions: list[TopicPartition], seconds: float
-    ) -> None:
+    async def _read(self, topics: set[str], partitions: list[TopicPartition]) -> None:
         """Read topics until that fails; they are found anew by the next look."""
+        name = min(topics)
         try:
-            start = await self._start(topics, partitions, seconds)
+            start = await self._start(topics, partitions)
             reading = Reading(start=start)
             async with Subscription(
                 self._connection, topics, Everything(), reading, self._seen
             ) as subscription:
                 async for number, received in _numbered(subscription.received()):
+                    self._problems.pop(name, None)
                     self._take(received.value, received.record)
                     if number % YIELD_EVERY == 0:
                         await asyncio.sleep(0)
         except HeadraceError as error:
-            self.problem = str(error)
-            log.warning("page_reading_ended", topics=sorted(topics), reason=str(error))
+            if self._problems.get(name) != str(error):
+                log.warning("page_reading_ended", topics=sorted(topics), reason=str(error))
+            if isinstance(error.__cause__, REFUSALS) and len(topics) > 1:
+                self._alone |= topics  # some of them may be allowed
+            else:
+                self._problems[name] = str(error)
         finally:
             self.topics -= topics
 
-    async def _start(
-        self, topics: Iterable[str], partitions: list[TopicPartition], seconds: float
-    ) -> datetime:
+    async def _start(self, topics: Collection[str], partitions: list[TopicPartition]) -> datetime:
         """Return from when on to read: where it broke off, else what is worth showing."""
+        is_derived = all(kind_of(topic) in DERIVED for topic in topics)
+        seconds = DERIVED_S if is_derived else HISTORY_S
         now = datetime.now(UTC)
         earliest = max(
             min(self._reached.get(one, datetime.min.replace(tzinfo=UTC)) for one in topics),
@@ -187,7 +207,8 @@ async def bounded_start(
         ends = await consumer.end_offsets(partitions)
         found = await consumer.offsets_for_times(dict.fromkeys(partitions, moment))
     except (KafkaError, TimeoutError) as error:
-        raise BrokerError(f"the topics' offsets could not be read: {error!r}") from error
+        why = explained(error, doing="Read", on=partitions[0].topic) or repr(error)
+        raise BrokerError(f"the topics' offsets could not be read: {why}") from error
     count: int = sum(ends[one] - at.offset for one, at in found.items() if at is not None)
     if count <= most:
         return earliest

@@ -27,7 +27,7 @@ export function showGroups({ members: all, positions: places, states, left_out: 
   const idle = Object.entries(states).filter(([name]) => !all.some((one) => one.group === name));
   const told = [problem ?? "", idle.length ? `Without members: ${idle.map(([name]) => name).join(", ")}.` : ""];
   if (leftOut) told.push(`${leftOut} more groups or partitions are left out.`);
-  if (!problem && !Object.keys(states).length) told.push("No consumer group. Start a worker: `headrace run`.");
+  if (!problem && !Object.keys(states).length) told.push("No consumer group that this gateway may see. Start a worker: `headrace run`; or grant Describe on groups.");
   setHint(byId("groups-empty"), told.filter(Boolean).join(" "));
   const living = new Set(all.map((one) => one.group));
   return places.filter((one) => living.has(one.group)).reduce((sum, one) => sum + (one.lag ?? 0), 0);
