@@ -230,14 +230,19 @@ class Webhooks:
             await asyncio.sleep(SHOW_S)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Served:
-    """A webhook at work."""
+    """A webhook at work.
+
+    Attributes:
+        was_open: Its circuit was, when it was last looked at.
+    """
 
     webhook: Webhook
     member: Member
     deliveries: Deliveries
     detector: StallDetector
+    was_open: bool = False
 
     def show(self, health: Health) -> None:
         """Tell what is known without asking anybody."""
@@ -246,12 +251,12 @@ class Served:
         circuit = self.deliveries.circuit
         metrics.WEBHOOK_WAITING.labels(name).set(self.deliveries.waiting)
         metrics.WEBHOOK_LAG_SECONDS.labels(name).set(self.deliveries.oldest_s)
-        was_open = metrics.WEBHOOK_OPEN.labels(name)._value.get()  # noqa: SLF001 - kept there alone
         metrics.WEBHOOK_OPEN.labels(name).set(circuit.is_open)
-        if circuit.is_open and not was_open:
+        if circuit.is_open and not self.was_open:
             log.error("endpoint_dead", webhook=name, reason=circuit.reason, remedy="it is probed")
-        elif was_open and not circuit.is_open:
+        elif self.was_open and not circuit.is_open:
             log.info("endpoint_back", webhook=name)
+        self.was_open = circuit.is_open
 
     async def look(self) -> None:
         """Ask the broker how much is left; a consumer that does not go on is replaced."""
