@@ -34,6 +34,7 @@ lint: $(VENV)/.dev  ## style, types, import rules, insecure calls, generated fil
 	$(BIN)/lint-imports
 	$(BIN)/bandit -q -c pyproject.toml -r schemas inference streams bench examples setup.py
 	$(BIN)/python -m schemas.generate --check
+	$(BIN)/python -m streams.gateway.documents.generate --check
 
 # It asks PyPI's advisories, so it is no part of lint; a package that PyPI does not know fails it.
 audit: $(VENV)/.dev  ## known weaknesses of all that is installed; needs the network

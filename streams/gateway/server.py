@@ -7,6 +7,7 @@ from prometheus_client import REGISTRY
 
 from schemas.events import Modality
 from streams.connection import Connection
+from streams.gateway.documents import endpoints as documents
 from streams.gateway.guard import Guard
 from streams.gateway.hubs import Hubs
 from streams.gateway.ingest.endpoints import Ingest
@@ -56,6 +57,7 @@ class Gateway:
         app.middlewares.append(self._guard.check)
         for part in (self._guard, self._streaming, self._sockets, self._ingest):
             app.add_routes(part.routes())
+        app.add_routes(documents.routes())
         app.on_shutdown.append(self._stop)
         if self._settings.page.enabled:
             Page(self._connection, self._settings.page, self._settings.topics).add_to(app)
