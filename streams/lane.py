@@ -17,13 +17,13 @@ from inference.work import Completion, Work
 from schemas.kafka import Outbound, Record, encode_dead_letter, encode_result
 from schemas.limits import Limits
 from schemas.results import AnsweredFrom, Classification, DeadLetter
-from streams import metrics
 from streams.breaker import BreakerSettings
 from streams.delivery.protocol import Outlet
 from streams.entities.linker import Linker
 from streams.gate import Gate
 from streams.ingress import Ingress, Rejected
 from streams.known import KnownAnswers
+from streams.lane_metrics import LaneMetrics
 from streams.offsets import Ledger, OffsetTracker
 from streams.publisher import Parcel
 from streams.quarantine import Quarantine
@@ -31,7 +31,7 @@ from streams.redaction.redactor import Redactor
 from streams.revising import Reviser
 from streams.routes import Route
 from streams.tracing.traced import EventTrace, Tracing
-from streams.verdicts import IN_TIME, Admitted, to_classification
+from streams.verdicts import Admitted, to_classification
 
 MOST_LEAD = 0.5
 """Share of the budget by which deadlines are brought forward at most, for the way to the broker."""
@@ -78,9 +78,8 @@ class Lane:
     ) -> None:
         self.modality = modality = route.modality
         self.topic = route.topic
-        self._labels = route.topic, route.modality
         self.engine = engine
-        self._model = engine.model.name
+        self._metrics = LaneMetrics(route, engine.model.name)
         self._clock = clock
         self._ledger = ledger
         self._publisher = publisher
@@ -88,7 +87,7 @@ class Lane:
         self._tracing = None
         if tracing is not None:
             self._tracing = tracing.of_topic(
-                route, model=self._model, clock=clock, names_events=redactor is None
+                route, model=engine.model.name, clock=clock, names_events=redactor is None
             )
         self._link = None if linker is None else linker.link
         self._results = route.results
@@ -125,10 +124,6 @@ class Lane:
         )
         breaker = breaker or BreakerSettings(enabled=False)
         self.gate = Gate(route.topic, self.scheduler, breaker, clock)
-        # Set with every poll and batch: their labels are looked up once.
-        self._queue_events = metrics.QUEUE_EVENTS.labels(*self._labels)
-        self._queue_tokens = metrics.QUEUE_TOKENS.labels(*self._labels)
-        self._cache_bytes = metrics.CACHE_BYTES.labels(*self._labels)
         self._reviser = None
         if revisions is not None and revisions.enabled:
             self._reviser = Reviser(revisions, self.scheduler, route, clock)
@@ -219,23 +214,11 @@ class Lane:
             nonlocal verdict
             result = self._classification(completion)
             verdict = result.verdict.value
-            metrics.LATENCY.labels(*self._labels).observe(result.latency.total_ms / 1e3)
-            metrics.QUEUE_WAIT.labels(*self._labels).observe(completion.queue_s)
-            if result.answered_from is AnsweredFrom.MODEL:
-                metrics.ACTIVE_SHARE.labels(*self._labels, self._model).observe(
-                    result.effort.active_share
-                )
+            self._metrics.made(result, completion)
             return self._outbound(result, admitted)
 
         def acknowledged() -> None:
-            metrics.RESULTS.labels(*self._labels, self._model, verdict).inc()
-            if completion.superseded:
-                metrics.SUPERSEDED.labels(*self._labels).inc()
-            elif admitted.seen.previous is not None:
-                metrics.UNCHANGED.labels(*self._labels).inc()
-            due_ms = admitted.timestamp_ms + admitted.budget_ms
-            if verdict in IN_TIME and self._clock.wall() * 1e3 > due_ms:
-                metrics.OVERDUE_RESULTS.labels(*self._labels).inc()
+            self._metrics.acknowledged(verdict, completion, self._clock.wall() * 1e3)
             if admitted.trace is not None:
                 admitted.trace.answered(completion)
             self._ledger.complete(admitted.tracker, admitted.inbound.source.offset)
@@ -299,7 +282,7 @@ class Lane:
         self.gate.note_letter(letter.error)
 
         def acknowledged() -> None:
-            metrics.DEAD_LETTERS.labels(*self._labels, letter.error).inc()
+            self._metrics.buried(letter.error)
             if trace is not None:
                 trace.buried(letter)
             self._ledger.complete(rejected.tracker, record.offset)
@@ -319,29 +302,14 @@ class Lane:
     def _observe_batch(self, run: BatchRun) -> None:
         if self._tracing is not None:
             self._tracing.ran(run)
-        metrics.BATCH_SECONDS.labels(*self._labels, self._model, run.effort).observe(run.seconds)
-        metrics.BATCH_EVENTS.labels(*self._labels, self._model).observe(run.events)
-        metrics.BATCH_TOKENS.labels(*self._labels, self._model).inc(run.tokens)
-        if run.predicted_s > 0.0 and run.clean:
-            of_effort = *self._labels, self._model, run.effort
-            metrics.BATCH_PREDICTED_SECONDS.labels(*of_effort).inc(run.predicted_s)
-            metrics.BATCH_PREDICTED_RATIO.labels(*of_effort).observe(run.predicted_s / run.seconds)
+        self._metrics.ran(run)
 
     def gauge_costs(self) -> None:
         """Show what batches cost; once a second is often enough."""
-        cost = self.scheduler.cost
-        metrics.COST_TAIL_RATIO.labels(self.modality, self._model).set(cost.tail)
-        for effort, curve in cost.fitted().items():
-            now, of_effort = curve.scaled(cost.speed), (self.modality, self._model, effort)
-            metrics.COST_FIXED_SECONDS.labels(*of_effort).set(now.fixed_s)
-            metrics.COST_TOKEN_SECONDS.labels(*of_effort).set(now.per_token_s)
-            metrics.COST_EVENT_SECONDS.labels(*of_effort).set(now.per_event_s)
+        self._metrics.costs(self.scheduler.cost)
 
     def _gauge(self) -> None:
-        queue = self.scheduler.dispatch.queue
-        self._queue_events.set(len(queue))
-        self._queue_tokens.set(queue.tokens)
-        self._cache_bytes.set(self._known.bytes)
+        self._metrics.gauge(self.scheduler.dispatch.queue, self._known.bytes)
 
 
 def _is_unknown(found: tuple[Work, Completion | None]) -> bool:

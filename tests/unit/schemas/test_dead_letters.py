@@ -106,6 +106,15 @@ def test_a_redrive_sends_the_original_in_again(key: bytes | None, value: bytes |
     assert again.headers == [*ORIGINAL.headers, ("headrace_attempts", b"1")]
 
 
+def test_a_letter_has_a_trace_of_its_own_beside_the_original_s():
+    """A redrive sends the original's alone."""
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    outbound = encode_dead_letter(LETTER, ORIGINAL, traceparent=trace)
+    assert ("headrace_traceparent", trace.encode()) in outbound.headers
+    assert decode_dead_letter(_arrive(outbound)) == LETTER
+    assert "headrace_traceparent" not in dict(encode_redrive(_arrive(outbound)).headers)
+
+
 def test_a_letter_is_never_a_tombstone():
     """On a compacted topic it would erase itself."""
     assert encode_dead_letter(LETTER, _change(value=None)).value == b""

@@ -8,7 +8,7 @@ import pytest
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from schemas.errors import ConfigurationError
-from streams.settings import load_settings
+from streams.settings import as_flags, load_settings
 from streams.tracing.opening import open_tracing, read_headers
 from streams.tracing.provider import Provider
 from streams.tracing.settings import TracingSettings
@@ -71,6 +71,14 @@ def test_settings_that_cannot_be_used_are_refused(
         load_settings(environment={}, flags={"tracing": settings})
     assert complaint in str(refused.value)
     assert "secret" not in str(refused.value)
+
+
+def test_worker_processes_get_the_settings_of_their_supervisor() -> None:
+    """Which hands them over as plain values."""
+    told = {"endpoint": HERE, "sample_ratio": 0.0, "service_name": "desk"}
+    settings = load_settings(environment={}, flags={"tracing": told})
+    again = load_settings(environment={}, flags=as_flags(settings))
+    assert again.tracing == settings.tracing != TracingSettings()
 
 
 def test_headers_are_read_from_a_file(tmp_path: Path) -> None:

@@ -3,8 +3,9 @@
 import asyncio
 
 import pytest
+from opentelemetry import propagate
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.trace import SpanKind, StatusCode, get_current_span
 
 from inference.result_cache import Cache
 from inference.revisions import Revisions
@@ -139,6 +140,19 @@ async def test_the_result_carries_on_the_trace_of_its_sending() -> None:
         assert sending.context.trace_id == TRACE_ID
 
 
+async def test_a_subscriber_goes_on_below_the_sending() -> None:
+    """With nothing but OpenTelemetry's own reading of the headers."""
+    async with traced() as rig:
+        rig.send("a")
+        await rig.drained()
+        (headers,) = rig.headers(RESULTS)
+        (sending,) = (await rig.spans(1))["send results.news"]
+    found = get_current_span(propagate.extract(headers)).get_span_context()
+    assert (found.trace_id, found.span_id) == (TRACE_ID, sending.context.span_id)
+    assert found.is_remote
+    assert found.trace_flags.sampled
+
+
 async def test_an_event_that_is_not_sampled_has_no_spans_and_its_trace_is_passed_on() -> None:
     """As it came, with its flag; a batch of such events has no span either."""
     async with traced(sample_ratio=1.0) as rig:
@@ -190,6 +204,7 @@ async def test_what_cannot_be_decoded_is_followed_by_its_headers() -> None:
         (event,) = spans[PROCESS]
         assert parents([event]) == [PARENT_ID]
         assert event.attributes["error.type"] == "undecodable"
+        assert rig.headers(LETTERS)[0]["traceparent"] == SAMPLED
         assert "messaging.message.id" not in event.attributes
 
 

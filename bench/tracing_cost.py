@@ -1,0 +1,238 @@
+"""What following events costs: events by second of processor time, with traces off and on.
+
+    python bench/tracing_cost.py                        # about four minutes
+    python bench/tracing_cost.py --before ../older      # beside another working tree of headrace
+
+A worker's lane with its model and publisher, in a process of its own for each kind, works off the
+same headlines as fast as it can; the broker's part is left out, for it is the same in all kinds.
+Processor time is that of all of the process's threads; whoever receives the traces is another
+process. Of several rounds the best counts: what others do on the machine only ever adds to it. See
+docs/benchmarks.md.
+"""
+
+import argparse
+import asyncio
+import json
+import random
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from headlines import synthetic
+
+HERE = Path(__file__).resolve()
+EVENTS, RESULTS = "events.news", "results.news"
+POLL = 100
+TRACE = "00-{number:032x}-{number:016x}-{flags}"
+SHARES = {"before": None, "no extra": None, "off": None, "1 %": 0.01, "100 %": 1.0}
+"""Share of the events whose trace is sampled, by kind; ``None`` without traces."""
+
+
+class Taker(BaseHTTPRequestHandler):
+    """Takes traces and throws them away."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        """Take one request."""
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def receiver() -> Iterator[str]:
+    """Take traces on a port of this process's."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Taker)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+def measured(kind: str, options: argparse.Namespace, endpoint: str) -> dict[str, float]:
+    """Measure a kind once, in a new process."""
+    tree = options.before if kind == "before" else HERE.parents[1]
+    done = subprocess.run(
+        [
+            *(sys.executable, str(HERE), "--kind", kind, "--endpoint", endpoint),
+            *("--events", str(options.events), "--model", options.model),
+        ],
+        env={"PYTHONPATH": f"{tree}:{HERE.parent}", "PATH": "/usr/bin:/bin", "HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def compare(options: argparse.Namespace) -> None:
+    """Measure all kinds, again and again in a new order, and print ratios."""
+    kinds = [kind for kind in SHARES if kind != "before" or options.before is not None]
+    base = kinds[0]
+    rates: dict[str, list[float]] = {kind: [] for kind in kinds}
+    order = random.Random(options.seed)  # noqa: S311 - an order, no secret
+    with receiver() as endpoint:
+        for turn in range(options.rounds):
+            for kind in order.sample(kinds, len(kinds)):
+                found = measured(kind, options, endpoint)
+                rates[kind].append(found["events_per_cpu_s"])
+                print(f"{turn + 1}/{options.rounds} {kind:9} {found}", file=sys.stderr)
+    for kind in kinds:
+        best, typical = max(rates[kind]), statistics.median(rates[kind])
+        print(
+            f"{kind:9} {best:8,.0f} events per CPU second at best, {typical:8,.0f} in the median: "
+            f"{best / max(rates[base]):.3f} of {base!r}"
+        )
+
+
+class SwallowingProducer:
+    """Acknowledges at once whatever the publisher sends.
+
+    Attributes:
+        sent: How much that was.
+    """
+
+    def __init__(self) -> None:
+        self.sent = 0
+
+    async def send(self, *_: Any, **__: Any) -> "asyncio.Future[None]":
+        """Take one record."""
+        self.sent += 1
+        sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        sent.set_result(None)
+        return sent
+
+
+async def work(options: argparse.Namespace) -> dict[str, float]:
+    """Work the headlines off with the lane of this process's tree."""
+    from aiokafka import TopicPartition  # noqa: PLC0415 - from here on of the measured tree
+
+    from inference.clock import SystemClock  # noqa: PLC0415
+    from inference.optimizer import open_model  # noqa: PLC0415
+    from inference.settings import SchedulerSettings  # noqa: PLC0415
+    from inference.work import OverloadPolicy  # noqa: PLC0415
+    from schemas.events import Modality  # noqa: PLC0415
+    from schemas.limits import DEFAULT_LIMITS  # noqa: PLC0415
+    from streams.lane import Lane  # noqa: PLC0415
+    from streams.offsets import Ledger  # noqa: PLC0415
+    from streams.publisher import Publisher  # noqa: PLC0415
+    from streams.routes import routes_of  # noqa: PLC0415
+    from streams.settings import Settings  # noqa: PLC0415
+    from streams.warm_up import warm_up_examples  # noqa: PLC0415
+
+    producer, ledger = SwallowingProducer(), Ledger()
+    publisher = Publisher(producer)  # type: ignore[arg-type]
+    settings = Settings(modalities=(Modality.NEWS,), on_overload=OverloadPolicy.LATE)
+    tracing = _tracing(options)
+    lane = Lane(
+        routes_of(settings)[0],
+        engine=open_model(options.model),
+        clock=SystemClock(),
+        scheduler_settings=SchedulerSettings(),
+        limits=DEFAULT_LIMITS,
+        ledger=ledger,
+        publisher=publisher,
+        **({} if tracing is None else {"tracing": tracing}),
+    )
+    partition = TopicPartition(EVENTS, 0)
+    ledger.assign([partition])
+    tracker = ledger.tracker(partition)
+    assert tracker  # noqa: S101 - assigned above
+    publisher.start()
+    await lane.scheduler.start(warmup=warm_up_examples(lane.engine, Modality.NEWS))
+    records = list(_records(options))
+    began, cpu_began = time.perf_counter(), time.process_time()
+    for first in range(0, len(records), POLL):
+        while lane.is_full:  # noqa: ASYNC110 - a lane tells nobody
+            await asyncio.sleep(0.001)  # as the consume loop looks again
+        poll = records[first : first + POLL]
+        for one in poll:
+            ledger.begin(tracker, one.offset)
+        lane.admit(poll, tracker)
+        await asyncio.sleep(0)
+    await lane.scheduler.drain(600)
+    await publisher.flush(60)
+    if tracing is not None:
+        await tracing.close(60)
+    cpu_s, seconds = time.process_time() - cpu_began, time.perf_counter() - began
+    assert producer.sent == len(records)  # noqa: S101 - else a kind would have done less
+    await lane.scheduler.close()
+    await publisher.close()
+    return {
+        "events_per_cpu_s": round(len(records) / cpu_s, 1),
+        "events_per_s": round(len(records) / seconds, 1),
+    }
+
+
+def _tracing(options: argparse.Namespace) -> Any:
+    if SHARES[options.kind] is None:
+        return None
+    from streams.tracing.opening import open_tracing  # noqa: PLC0415 - not in every tree
+    from streams.tracing.settings import TracingSettings  # noqa: PLC0415
+
+    settings = TracingSettings(
+        endpoint=options.endpoint, sample_ratio=0.0, max_queued_spans=1_000_000
+    )
+    return open_tracing(settings, group="bench")
+
+
+def _records(options: argparse.Namespace) -> Iterator[Any]:
+    """Make the records, so many of them sampled as the kind says."""
+    from aiokafka import ConsumerRecord  # noqa: PLC0415
+
+    share = SHARES[options.kind] or 0.0
+    every = round(1 / share) if share else 0
+    now_ms = int(time.time() * 1e3)
+    for number, text in enumerate(islice(synthetic(1), options.events)):
+        value = json.dumps({"id": f"n-{number}", "headline": text}).encode()
+        flags = "01" if every and number % every == 0 else "00"
+        trace = TRACE.format(number=number + 1, flags=flags).encode()
+        yield ConsumerRecord(
+            topic=EVENTS,
+            partition=0,
+            offset=number,
+            timestamp=now_ms,
+            timestamp_type=0,
+            key=None,
+            value=value,
+            checksum=None,
+            serialized_key_size=-1,
+            serialized_value_size=len(value),
+            headers=(("traceparent", trace),),
+        )
+
+
+def main() -> None:
+    """Read the flags; compare, or be one of those that are compared."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--before", type=Path, help="another working tree, to compare with")
+    parser.add_argument("--events", type=int, default=20_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--model", default="news-sentiment")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--kind", choices=SHARES, help=argparse.SUPPRESS)
+    parser.add_argument("--endpoint", default="", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.kind is None:
+        compare(options)
+        return
+    if options.kind == "no extra":
+        sys.modules["opentelemetry"] = None  # type: ignore[assignment] # as if it were not there
+    print(json.dumps(asyncio.run(work(options))))
+
+
+if __name__ == "__main__":
+    main()
