@@ -29,7 +29,7 @@ from streams.top.scrape import parse_urls
 from streams.top.snapshot import Snapshot
 from streams.top.view import View
 
-QUIT = b"qQ\x1b"
+QUIT = b"qQ"
 """Keys that end it."""
 HINT = "q quits"
 
