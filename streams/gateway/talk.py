@@ -92,8 +92,7 @@ class Talk:
             raise ConfigurationError(
                 f"id: {said.id!r} is a subscription already; unsubscribe it, or choose another id"
             )
-        why = refused_topic(self._settings, said.topic) or self._places.refusal(self._holder)
-        if why:
+        if why := refused_topic(self._settings, said.topic):
             raise ConfigurationError(why)
         start = start_of(said.topic, messages.start_of(said))
         if said.after is not None:
@@ -120,6 +119,9 @@ class Talk:
         self, said: Subscribe, follower: Follower, start: Start, over: asyncio.Event
     ) -> None:
         try:
+            # In one breath with taking it: many that come at once have no places yet.
+            if why := self._places.refusal(self._holder):
+                raise ConfigurationError(why)  # noqa: TRY301 - told as what else is refused here
             with self._places.taken(self._holder, said.topic):
                 async with self._hubs.followed(said.topic, follower, start):
                     self._followers[said.id] = said.topic, follower

@@ -1,6 +1,7 @@
 """Many subscriptions over one WebSocket: each resumable, with filters and errors of its own."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -157,6 +158,24 @@ async def test_mistakes_are_answered_and_end_nothing(
         assert (await subscribe(socket, "c", topic))["event"] == "subscribed"
         await publish(servers, topic, result(1))
         assert {(await heard(socket, "result"))["id"] for _ in range(2)} == {"a", "c"}
+
+
+async def test_subscriptions_that_come_all_at_once_are_counted_one_by_one(
+    broker: RunningBroker, topic_factory: TopicFactory
+) -> None:
+    """No more are let in than there are places, although none waited for an answer."""
+    servers, topic = broker.bootstrap_servers, await topic_factory(name="results.test")
+    async with gateway(servers, max_clients_per_token=4) as served, talking(served) as socket:
+        asked = ({"op": "subscribe", "id": str(number), "topic": topic} for number in range(20))
+        frames = b"".join(masked(orjson.dumps(one)) for one in asked)
+        assert os.write(socket.get_extra_info("socket").fileno(), frames) == len(frames)
+        answers = [(await heard(socket, "subscribed", "error"))["event"] for _ in range(20)]
+    assert (answers.count("subscribed"), answers.count("error")) == (3, 17)
+
+
+def masked(text: bytes) -> bytes:
+    """Return a frame as a client sends it, with a mask that changes nothing."""
+    return bytes([0x81, 0x80 | len(text), 0, 0, 0, 0]) + text
 
 
 async def test_who_may_open_one(broker: RunningBroker) -> None:
