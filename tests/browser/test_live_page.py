@@ -74,6 +74,7 @@ async def test_filters_are_in_the_address_and_asked_of_the_gateway(
     await page.fill("#filter-text", "bolt")
     await expect(page.locator(f"{ROWS}:visible")).to_have_count(1)
     assert page.url.endswith("?text=bolt")
+    await expect(page.locator("#announce")).to_have_text("1 of the newest results match")
     await page.reload()
     await expect(page.locator(f"{ROWS}:visible")).to_contain_text("n-2")
     await publish(

@@ -47,6 +47,7 @@ const handlers = {
   rows(data) {
     filters.offerLabels(data.rows);
     results.take(data);
+    if (data.whole && results.isFiltered) announce(`${data.rows.length} of the newest results match`);
   },
   groups(data) {
     groups = data;
@@ -206,5 +207,8 @@ document.addEventListener("visibilitychange", () => {
     }, HIDDEN_MS);
   } else if (byId("status").dataset.state === "away") follow();
 });
+
+// Ages go on where nothing else does.
+setInterval(() => byId("status").dataset.state !== "live" && draw(), 1000);
 
 follow();
