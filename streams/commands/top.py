@@ -49,7 +49,7 @@ HINT = "q quits"
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each look.")
 @click.option(
     "--seconds",
-    type=click.FloatRange(0.1, 3600),
+    type=click.FloatRange(0.1, 60),
     default=5.0,
     show_default=True,
     help="How far back figures look; with --once, how long it watches first.",

@@ -28,6 +28,8 @@ from streams.routes import Route
 from streams.tracing.sampling import Sampling
 from streams.verdicts import Admitted
 
+LATEST_NS = 2**63 - 1
+
 
 class TopicSpans:
     """Makes the spans of one topic's events; see :class:`streams.tracing.traced.TopicTracing`.
@@ -237,4 +239,9 @@ def _operation(name: str) -> dict[str, AttributeValue]:
 
 
 def _nanoseconds(seconds: float) -> int:
-    return int(seconds * 1e9)
+    """Return a moment as spans have it; what is none that they can hold becomes the nearest.
+
+    Timestamps are the producers' own, in whatever unit, and one that does not fit would keep the
+    spans of others from being sent.
+    """
+    return min(max(int(seconds * 1e9), 0), LATEST_NS)

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from opentelemetry import propagate
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind, StatusCode, get_current_span
 
@@ -249,6 +250,18 @@ async def test_a_second_answer_lies_below_the_first() -> None:
         carried = {one["traceparent"] for one in rig.headers(RESULTS)} - {UNSAMPLED}
         assert carried == {traceparent_of(one) for one in spans["send results.news"]}
         assert len(carried) == 2
+
+
+@pytest.mark.parametrize("timestamp", [0, 10**15, 2**63 - 1])
+async def test_a_timestamp_of_another_unit_spoils_no_other_span(timestamp: int) -> None:
+    """Producers put microseconds there, or no time at all; the rest is sent all the same."""
+    async with traced() as rig:
+        value = b'{"id": "a", "headline": "Ferry", "published_at": "2026-03-02T09:30:00Z"}'
+        rig.admit(value, timestamp=timestamp, headers=(("traceparent", SAMPLED.encode()),))
+        rig.send("b")
+        spans = await rig.spans(2)
+    assert len(spans[PROCESS]) == 2
+    assert encode_spans([one for some in spans.values() for one in some]).SerializeToString()
 
 
 async def test_under_redaction_spans_hold_no_ids_of_events() -> None:
