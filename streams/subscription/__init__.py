@@ -10,6 +10,7 @@ Needs neither torch nor a model.
 
 from streams.subscription.derived import WantedAlerts, WantedSignals
 from streams.subscription.filters import AnyOf, Choice, Choosing, Filter, Least
+from streams.subscription.joined import FusedState, WantedFused, WantedSessions
 from streams.subscription.kinds import KINDS, Kind, subscribed_kind
 from streams.subscription.positions import Positions, Start, to_token
 from streams.subscription.seen import Seen
@@ -17,6 +18,8 @@ from streams.subscription.subscribe import (
     subscribe,
     subscribe_alerts,
     subscribe_dead_letters,
+    subscribe_fused,
+    subscribe_sessions,
     subscribe_signals,
 )
 from streams.subscription.subscription import Reading, Received, Subscription
@@ -29,6 +32,7 @@ __all__ = [
     "Choice",
     "Choosing",
     "Filter",
+    "FusedState",
     "Kind",
     "Least",
     "Positions",
@@ -38,12 +42,16 @@ __all__ = [
     "Start",
     "Subscription",
     "WantedAlerts",
+    "WantedFused",
     "WantedLetters",
     "WantedResults",
+    "WantedSessions",
     "WantedSignals",
     "subscribe",
     "subscribe_alerts",
     "subscribe_dead_letters",
+    "subscribe_fused",
+    "subscribe_sessions",
     "subscribe_signals",
     "subscribed_kind",
     "to_token",

@@ -11,9 +11,12 @@ from typing import Any
 import msgspec
 
 from schemas.derived import Alert, Signal
+from schemas.fused import Fused
 from schemas.results import Classification, DeadLetter
+from schemas.session_state import SessionState
 from streams.subscription.derived import WantedAlerts, WantedSignals
 from streams.subscription.filters import Choosing
+from streams.subscription.joined import WantedFused, WantedSessions
 from streams.subscription.wanted import WantedLetters, WantedResults
 from streams.topics import TopicKind, kind_of
 
@@ -42,6 +45,8 @@ KINDS: Mapping[TopicKind, Kind] = MappingProxyType(
         TopicKind.DEAD_LETTERS: Kind("dead_letter", "….dlq", DeadLetter, WantedLetters),
         TopicKind.SIGNALS: Kind("signal", "signals.…", Signal, WantedSignals),
         TopicKind.ALERTS: Kind("alert", "alerts.…", Alert, WantedAlerts),
+        TopicKind.SESSIONS: Kind("session", "sessions.…", SessionState, WantedSessions),
+        TopicKind.FUSED: Kind("fused", "fused.…", Fused, WantedFused),
     }
 )
 

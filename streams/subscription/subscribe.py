@@ -4,10 +4,14 @@ from collections.abc import Collection
 
 from schemas.derived import Alert, AlertState, Direction, Signal
 from schemas.errors import ConfigurationError
+from schemas.events import Modality
+from schemas.fused import Fused
 from schemas.results import Classification, DeadLetter, Verdict
+from schemas.session_state import SessionState
 from streams.connection import Connection
 from streams.security import Security
 from streams.subscription.derived import WantedAlerts, WantedSignals
+from streams.subscription.joined import FusedState, WantedFused, WantedSessions
 from streams.subscription.positions import Start
 from streams.subscription.seen import REMEMBERED, REMEMBERED_S, Seen
 from streams.subscription.subscription import Reading, Subscription
@@ -190,6 +194,80 @@ def subscribe_alerts(
     return Subscription(
         _connection(bootstrap_servers, security),
         _named(topics, such_as="alerts.camera"),
+        wanted,
+        _reading(start, group, read_uncommitted=False),
+        Seen(),
+    )
+
+
+def subscribe_sessions(
+    *topics: str,
+    bootstrap_servers: str = "localhost:9092",
+    security: Security | None = None,
+    start: Start | None = None,
+    group: str | None = None,
+    sessions: Collection[str] = (),
+    intents: Collection[str] = (),
+) -> Subscription[SessionState]:
+    """Follow states of sessions; those that come again or are outdated are passed over.
+
+    Args:
+        topics: Such as ``sessions.transcripts``.
+        bootstrap_servers: As in :func:`subscribe`, and so are the next three.
+        security: TLS and login.
+        start: Where to begin.
+        group: Consumer group.
+        sessions: Only states of one of these sessions.
+        intents: Only states whose newest intent is one of these.
+
+    Raises:
+        ConfigurationError: An argument is not one.
+    """
+    return Subscription(
+        _connection(bootstrap_servers, security),
+        _named(topics, such_as="sessions.transcripts"),
+        WantedSessions(sessions=sessions, intents=intents),
+        _reading(start, group, read_uncommitted=False),
+        Seen(),
+    )
+
+
+def subscribe_fused(
+    *topics: str,
+    bootstrap_servers: str = "localhost:9092",
+    security: Security | None = None,
+    start: Start | None = None,
+    group: str | None = None,
+    keys: Collection[str] = (),
+    labels: Collection[str] = (),
+    states: Collection[FusedState | str] = (),
+    missing: Collection[Modality | str] = (),
+) -> Subscription[Fused]:
+    """Follow fused answers, each revision once.
+
+    Args:
+        topics: Such as ``fused.events``.
+        bootstrap_servers: As in :func:`subscribe`, and so are the next three.
+        security: TLS and login.
+        start: Where to begin.
+        group: Consumer group.
+        keys: Only answers about one of these entities, tickers, sessions or cameras.
+        labels: Only answers of which a part has one of these labels.
+        states: Only ``complete``, ``incomplete`` or ``superseded`` ones.
+        missing: Only answers that lack one of these modalities.
+
+    Raises:
+        ConfigurationError: An argument is not one.
+    """
+    wanted = WantedFused(
+        keys=keys,
+        labels=labels,
+        states=states,  # type: ignore[arg-type]
+        missing=missing,  # type: ignore[arg-type]
+    )
+    return Subscription(
+        _connection(bootstrap_servers, security),
+        _named(topics, such_as="fused.events"),
         wanted,
         _reading(start, group, read_uncommitted=False),
         Seen(),
