@@ -41,6 +41,8 @@ TOKEN = secrets.token_hex(16)
 MOST_CLIENTS = "HEADRACE_GATEWAY__MAX_CLIENTS_PER_TOKEN"
 PARTITIONS = 3
 LIMIT_MS = 250.0
+OWN = 10
+"""Instruments that a subscriber who does not ask for everything asks for."""
 SLOW = 5
 STARTED_S = 60.0
 
@@ -300,7 +302,8 @@ async def measure(options: argparse.Namespace) -> Figures:
         if options.reconnects:
             figures.resumed = await resume(servers, options)
             print(_told(figures.resumed), flush=True)
-        for each, rate in [(10, options.rate), *((0, float(rate)) for rate in options.rates)]:
+        own = [(OWN, options.rate)] if options.rate else []
+        for each, rate in [*own, *((0, float(rate)) for rate in options.rates)]:
             figures.spread.append(await spread(servers, options, each=each, rate=rate))
             print(_row(figures.spread[-1]), flush=True)
     return figures
@@ -334,7 +337,9 @@ def main() -> None:
     parser.add_argument("--broker", default="auto", help="provider of the broker to start")
     parser.add_argument("--reconnects", type=int, help="of the one subscriber [50]")
     parser.add_argument("--clients", type=int, default=500)
-    parser.add_argument("--rate", type=float, default=1_000.0, help="results a second, filtered")
+    parser.add_argument(
+        "--rate", type=float, default=1_000.0, help="results a second, filtered; 0: none"
+    )
     parser.add_argument("--rates", type=float, nargs="*", help="results a second, unfiltered")
     parser.add_argument("--seconds", type=float, help="of each load [30]")
     parser.add_argument("--seed", type=int, default=1)

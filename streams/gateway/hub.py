@@ -17,6 +17,8 @@ from streams.gateway.follower import Follower
 from streams.gateway.told import Told
 from streams.subscription import Choosing, Kind, Positions, Reading, Seen, Subscription, to_token
 
+TURN_S = 0.01
+"""How long clients are told one event after the other before what waits for them is written."""
 KEPT = 10_000
 """Records of a topic, so that clients that come back soon need no reader of their own."""
 
@@ -43,12 +45,19 @@ class Hub:
         connection: How to reach the brokers.
         topic: To read.
         kind: What its records are.
+        most_a_turn: Events that are told before what waits is written, at most.
         failed: Called when reading ended.
     """
 
     def __init__(
-        self, connection: Connection, topic: str, kind: Kind, failed: Callable[[], None]
+        self,
+        connection: Connection,
+        topic: str,
+        kind: Kind,
+        most_a_turn: int,
+        failed: Callable[[], None],
     ) -> None:
+        self._most_a_turn = most_a_turn
         self._topic = topic
         self._kind = kind
         self._failed = failed
@@ -136,10 +145,17 @@ class Hub:
         return size
 
     async def _run(self) -> None:
+        clock = asyncio.get_running_loop().time
+        turn_ends, told = clock() + TURN_S, 0
         why = "the gateway stops; resume with the last token, here or at another gateway"
         try:
             async for received in self._subscription.received():
                 self._take(received.record, received.value)
+                told += 1
+                if told == self._most_a_turn or clock() >= turn_ends:
+                    # Else a burst would fill what waits for clients who had no chance to read.
+                    await asyncio.sleep(0)
+                    turn_ends, told = clock() + TURN_S, 0
         except HeadraceError as error:
             why = f"{error}; resume with the last token"
             log.warning("reading_ended", topic=self._topic, reason=str(error))

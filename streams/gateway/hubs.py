@@ -36,6 +36,7 @@ class Hubs:
     def __init__(self, connection: Connection, settings: GatewaySettings) -> None:
         self._connection = connection
         self._room = Room(settings.max_queued_events // 2, settings.max_queued_bytes // 2)
+        self._most_a_turn = max(settings.max_queued_events // 8, 1)
         self._hubs: dict[str, Hub] = {}
         self._starting = asyncio.Lock()
 
@@ -114,7 +115,9 @@ class Hubs:
                 def failed() -> None:
                     self._hubs.pop(topic, None)
 
-                hub = Hub(self._connection, topic, subscribed_kind(topic), failed)
+                hub = Hub(
+                    self._connection, topic, subscribed_kind(topic), self._most_a_turn, failed
+                )
                 await hub.start()
                 self._hubs[topic] = hub
             return self._hubs[topic]
