@@ -11,7 +11,7 @@ from schemas.errors import ConfigurationError
 from streams.entities.gazetteer import Gazetteer
 from streams.entities.linker import Linker
 from streams.entities.loading import load_gazetteer
-from streams.entities.mentions import Mention
+from streams.entities.mentions import How, Mention
 from streams.entities.reading import GazetteerError
 from streams.options import config_option
 from streams.settings import load_settings
@@ -126,7 +126,10 @@ def _show(mention: Mention, text: str, gazetteer: Gazetteer) -> None:
     named = text[mention.start : mention.end]
     who = _name(mention, gazetteer) or "in no row"
     if mention.taken:
-        why = ", ".join(mention.why) or f"a {mention.how} that only it has"
+        only = "a name that only it has" if mention.how is How.NAME else "its ticker"
+        why = ", ".join(mention.why) or only
+        if mention.row is None:
+            why = "a ticker as the text writes it"
         click.secho(f"{mention.ticker:<14}", nl=False, fg="green")
         click.echo(f"{named!r} at {mention.start}: {who}; {why}")
         return

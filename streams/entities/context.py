@@ -25,6 +25,10 @@ from streams.entities.names import Doubt
 from streams.entities.rows import Row
 
 NEAR_WORDS = 5
+MOST_DOUBTFUL = 32
+"""Doubtful names of one text that are decided on; more are not taken."""
+_BEFORE_CHARS = 24
+"""How far before a name its neighbours are looked for."""
 _AFFAIRS = (
     "shares?|stocks?|stockholders?|shareholders?|investors?|earnings|profits?|revenues?|sales"
     "|results|dividend|guidance|outlook|forecast|ceo|cfo|chief executive|chairman|boss|board"
@@ -55,7 +59,8 @@ _affairs_before = re.compile(
 _doings_after = re.compile(rf",? (?:{_DOINGS})\b").match
 _LIST_GAP = re.compile(r"(?:'s)?(?:,| and| &|,? or|/|,? and| vs\.?| versus) ?").fullmatch
 _WORD = re.compile(r"[^\W\d_][\w'\u2019-]*")
-_SENTENCE_END = re.compile(r"(?:^|[.!?:;|\u2014]\s|^\W)\W*$").search
+_SENTENCE_ENDS = ".!?:;|\u2014"
+_OPENING = " \t\n\"'([{#@*\u201c\u2018\u00ab-\u2013"
 
 
 def _holds(text: str, word: str) -> bool:
@@ -97,7 +102,7 @@ class Context:
 
     def decide(self, min_evidence: int) -> None:
         """Take those doubtful mentions that enough speaks for."""
-        open_ones = [one for one in self._mentions if not one.taken]
+        open_ones = [one for one in self._mentions if not one.taken][:MOST_DOUBTFUL]
         signs = {id(one): self._signs(one) for one in open_ones}
         while open_ones:
             taken = [one for one in open_ones if self._judge(one, signs[id(one)], min_evidence)]
@@ -155,7 +160,7 @@ class Context:
         text = self._folded
         if after := _affairs_after(text, end):
             yield f"before {after[0].strip()!r}"
-        elif before := _affairs_before(text, 0, start):
+        elif before := _affairs_before(text, max(0, start - _BEFORE_CHARS), start):
             yield f"behind {before[0].strip()!r}"
         if doing := _doings_after(text, end):
             yield f"before {doing[0].strip()!r}"
@@ -174,7 +179,9 @@ class Context:
         return None if found is None else found[0]
 
     def _begins_sentence(self, mention: Mention) -> bool:
-        return _SENTENCE_END(self._text, 0, mention.start) is not None
+        first = max(0, mention.start - _BEFORE_CHARS)
+        before = self._text[first : mention.start].rstrip(_OPENING)
+        return before[-1] in _SENTENCE_ENDS if before else first == 0
 
     def _has_telling_capital(self, mention: Mention) -> bool:
         if self._begins_sentence(mention) or self._text[mention.start : mention.end].isupper():

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 
 from streams.entities.exchanges import BY_NAME, code_of, full_ticker
 from streams.entities.folding import Folded, fold
@@ -17,6 +18,11 @@ _exchange_before = re.compile(rf"(?<![\w:])({_EXCHANGES})\s?$", re.IGNORECASE).s
 _EXCHANGE_CHARS = max(map(len, BY_NAME)) + 2
 
 
+MOST_MENTIONS, MOST_TICKERS = 128, 64
+"""Names, and cashtags and listings each, that are looked at in one text; so that none, whatever it
+holds, keeps the event loop for long."""
+
+
 class How(StrEnum):
     """What a mention was found by."""
 
@@ -25,7 +31,7 @@ class How(StrEnum):
     LISTING = "listing"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Mention:
     """A place where a text may name a company.
 
@@ -69,11 +75,13 @@ def mentions_in(
     if found:
         mentions = [
             _named(text, folded, one, owners, gazetteer)
-            for one, owners in _longest(text, folded, found)
+            for one, owners in islice(_longest(text, folded, found), MOST_MENTIONS)
             if owners
         ]
     if "$" in text:
-        mentions = _beside(mentions, _cashtags(text, gazetteer, accept_unknown))
+        mentions = _beside(
+            mentions, islice(_cashtags(text, gazetteer, accept_unknown), MOST_TICKERS)
+        )
     if ":" in text:
         mentions = _beside(mentions, _listings(text, gazetteer, accept_unknown))
     return folded, mentions
@@ -179,9 +187,10 @@ def _listings(text: str, gazetteer: Gazetteer, accept_unknown: bool) -> Iterator
 
 def _exchanges(text: str) -> Iterator[tuple[str, int, re.Match[str]]]:
     """Yield exchanges that stand before a colon, where they begin, and the symbol behind it."""
-    colon = text.find(":")
-    while colon >= 0:
+    colon, tried = text.find(":"), 0
+    while colon >= 0 and tried < MOST_TICKERS:
         if symbol := _symbol_behind(text, colon + 1):
+            tried += 1
             # From a little before, since to try all names at every place takes long.
             before = text[max(0, colon - _EXCHANGE_CHARS) : colon]
             if exchange := _exchange_before(before):

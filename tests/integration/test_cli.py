@@ -13,6 +13,7 @@ from tests.integration.command import headrace
 NOWHERE = "127.0.0.1:1"
 PATHS = [*((name,) for name in COMMANDS), ("topics", "create"), ("topics", "list")]
 PATHS += [("dlq", name) for name in ("list", "show", "redrive")]
+PATHS += [("entities", name) for name in ("check", "link")]
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import pytest
 
-from streams.entities.mentions import How
+from streams.entities.mentions import MOST_MENTIONS, MOST_TICKERS, How
 from streams.entities.rows import Row
 from tests.fakes.gazetteers import linker_of
 
@@ -91,3 +91,13 @@ def test_tickers_that_no_row_has_may_be_left_out() -> None:
 
     linker = linker_of(GE, settings=Entities(accept_unknown=False))
     assert [one.ticker for one in linker.explain("$XYZ $GE (NYSE: ABC) (NYSE: GE)")] == ["GE", "GE"]
+
+
+@pytest.mark.parametrize(
+    "text", ["GE " * 600, "$GE " * 500, "(NYSE: GE) " * 180, "Gap, " * 400 + "GE", "A:B " * 500]
+)
+def test_of_one_text_so_many_mentions_are_looked_at(text: str) -> None:
+    """However often it names somebody."""
+    found = LINKER.explain(text)
+    assert len(found) <= MOST_MENTIONS + 2 * MOST_TICKERS
+    assert all(one.ticker == "GE" for one in found)
