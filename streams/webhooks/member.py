@@ -11,7 +11,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 
 import structlog
@@ -23,10 +23,11 @@ from streams import metrics
 from streams.access import explained
 from streams.clients import stop_client
 from streams.consumed import to_record
-from streams.delivery.committed import Committed, GroupOffsets
+from streams.delivery.committed import GroupOffsets
 from streams.delivery.patience import Patience
 from streams.offsets import Bounds, Ledger, OffsetTracker
 from streams.subscription.seen import Seen
+from streams.webhooks.committing import Committing
 from streams.webhooks.delivering import Deliveries
 from streams.webhooks.picking import Picker
 from streams.webhooks.settings import Webhook
@@ -35,8 +36,6 @@ log = structlog.get_logger(__name__)
 
 POLL_MS, PAUSED_POLL_MS = 200, 50
 RETRY_S = 0.5
-COMMIT_S = 10.0
-"""aiokafka repeats a commit for as long as the broker is gone; a stop must not wait for that."""
 MOST_PER_POLL = 100
 BOUNDS = Bounds(events=500, size=32 * 1024 * 1024)
 """Records of one webhook that may have begun and not ended, in one process."""
@@ -50,6 +49,8 @@ class Member:
         make_consumer: Builds a consumer of its group that is not started and not subscribed.
         offsets: Of its group.
         picker: Says what is wanted.
+        begins: Where partitions begin of which the group has committed nothing; of others at their
+            beginning.
         deliveries: Take records to their ends.
         drain_s: How long requests under way may take to end before partitions are let go.
         commit_interval_s: How often finished offsets are committed.
@@ -61,6 +62,7 @@ class Member:
         *,
         make_consumer: Callable[[], AIOKafkaConsumer],
         offsets: GroupOffsets,
+        begins: Mapping[TopicPartition, int],
         picker: Picker,
         deliveries: Deliveries,
         drain_s: float,
@@ -68,21 +70,18 @@ class Member:
     ) -> None:
         self._webhook = webhook
         self._make_consumer = make_consumer
-        self._offsets = offsets
         self._picker = picker
         self._deliveries = deliveries
         self._drain_s = drain_s
         self._commit_interval_s = commit_interval_s
         self._consumer: AIOKafkaConsumer | None = None
         self._seen: dict[TopicPartition, Seen] = {}
-        self._starts: dict[TopicPartition, Committed] = {}
-        self._committed: dict[TopicPartition, int] = {}
-        self._committing = asyncio.Lock()
         self._epoch = 0
         self._rewind_due = False
         self._stopping = asyncio.Event()
         self._rebuild = asyncio.Event()
         self.ledger = Ledger(BOUNDS)
+        self._committing = Committing(webhook.name, self.ledger, offsets, begins)
         self.owning = False
         """Whether the group has handed out its partitions, possibly none of them to this member."""
 
@@ -145,7 +144,7 @@ class Member:
         tracker = self.ledger.tracker(partition)
         if tracker is not None and tracker.in_flight and tracker.position is not None:
             return tracker.position
-        if self._rewind_due and (start := self._starts.get(partition, Committed()).offset):
+        if self._rewind_due and (start := self._committing.start_of(partition)):
             return start  # what the consumer took since is read again
         try:
             position: int = await consumer.position(partition)
@@ -240,7 +239,7 @@ class Member:
             tracker = self.ledger.tracker(partition)
             if tracker is None or tracker.position is not None:
                 continue
-            offset = self._starts.get(partition, Committed()).offset
+            offset = self._committing.start_of(partition)
             with contextlib.suppress(IllegalStateError):  # revoked while we asked
                 if offset is None:
                     await consumer.seek_to_beginning(partition)
@@ -252,15 +251,13 @@ class Member:
         if self._consumer is None:
             return  # it is being given up
         try:
-            self._starts = await self._offsets.read_patiently(partitions)
+            await self._committing.take_over(partitions)
         except (BrokerError, KafkaError) as error:
             log.warning("offsets_unknown", webhook=self._webhook.name, error=repr(error))
             self.rebuild()
             return
-        self.ledger.assign(partitions)
         # What was seen and given up must be new to whoever has the partition next.
         self._seen = {partition: Seen() for partition in partitions}
-        self._committed = {}
         self._epoch += 1
         self._rewind_due = True
         self.owning = True
@@ -274,33 +271,15 @@ class Member:
     async def _hand_over(self) -> None:
         """Let requests under way end, commit, and forget the rest: it is the next owner's."""
         await self._deliveries.close(self._drain_s)
-        await self._commit()
-        self.ledger.close()
+        await self._committing.commit(self._consumer)
+        self._committing.give_up()
         self._seen = {}
         self.owning = False
 
     async def _commit_regularly(self) -> None:
         while True:
             await asyncio.sleep(self._commit_interval_s)
-            await self._commit()
-
-    async def _commit(self) -> None:
-        async with self._committing:
-            moved = {
-                partition: position
-                for partition, position in self.ledger.positions().items()
-                if self._committed.get(partition) != position
-            }
-            if not moved or self._consumer is None:
-                return
-            try:
-                async with asyncio.timeout(COMMIT_S):
-                    await self._consumer.commit(moved)
-            except (KafkaError, TimeoutError) as error:
-                # The positions stay; the next commit, or the next owner, takes them from there.
-                log.warning("commit_failed", webhook=self._webhook.name, error=repr(error))
-            else:
-                self._committed.update(moved)
+            await self._committing.commit(self._consumer)
 
 
 _Told = Callable[[set[TopicPartition]], Awaitable[None]]

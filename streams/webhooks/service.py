@@ -2,15 +2,14 @@
 
 import asyncio
 import random
-import time
-from collections.abc import Collection
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Collection, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas.errors import BrokerError, ConfigurationError
@@ -22,7 +21,7 @@ from streams.delivery.committed import GroupOffsets
 from streams.delivery.patience import Patience
 from streams.group_answers import heed_errors
 from streams.health import Health
-from streams.stalls import Stall, StallDetector
+from streams.stalls import StallDetector
 from streams.topics import ensure_topics, partition_counts
 from streams.webhooks.delivering import Deliveries, Times
 from streams.webhooks.endpoint import Endpoint
@@ -30,6 +29,7 @@ from streams.webhooks.letters import Letters
 from streams.webhooks.member import Member
 from streams.webhooks.picking import Picker
 from streams.webhooks.placing import place
+from streams.webhooks.served import Served
 from streams.webhooks.settings import Webhook
 
 log = structlog.get_logger(__name__)
@@ -38,8 +38,6 @@ HEADROOM_BYTES = 1024 * 1024
 """What a dead letter may need beyond the record that it is about."""
 SHOW_S = 1.0
 LAG_EVERY = 5
-LAG_S = 5.0
-"""A broker that takes longer to say how far its topics go is asked again later."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +89,7 @@ class Webhooks:
         self._prepared = prepared
         self._terms = terms
         self._health = health
+        self._begins: dict[str, Mapping[TopicPartition, int]] = {}
         self._stopping = asyncio.Event()
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         for condition in ("broker", *(f"group {one.webhook.name}" for one in prepared)):
@@ -129,15 +128,20 @@ class Webhooks:
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if not readying.done():
                 return False
-            readying.result()
+            for one, begins in zip(self._prepared, readying.result(), strict=True):
+                self._begins[one.webhook.name] = begins
             return True
         finally:
             readying.cancel()
             stopped.cancel()
             await asyncio.gather(readying, stopped, return_exceptions=True)
 
-    async def _ready(self, webhook: Webhook) -> None:
-        """Make sure of topics and rights, with patience for a broker that is just starting."""
+    async def _ready(self, webhook: Webhook) -> Mapping[TopicPartition, int]:
+        """Make sure of topics and rights, with patience for a broker that is just starting.
+
+        Returns:
+            As :func:`place`.
+        """
         terms, patience = self._terms, Patience(webhook.name)
         own = [webhook.dead_letters, webhook.again]
         while True:
@@ -156,17 +160,15 @@ class Webhooks:
                     allow_create=terms.create_topics,
                     max_message_bytes=terms.max_record_bytes + HEADROOM_BYTES,
                 )
-                await place(terms.connection, webhook)
+                return await place(terms.connection, webhook)
             except BrokerError as error:
                 if not error.retriable:
                     raise
                 await patience.after("broker_not_ready", error)
-            else:
-                return
 
     async def _member(
         self, one: Prepared, producer: AIOKafkaProducer, stack: AsyncExitStack
-    ) -> "Served":
+    ) -> Served:
         webhook, terms = one.webhook, self._terms
         if not one.endpoint.signs:
             log.warning("unsigned", webhook=webhook.name, remedy="set secret_file")
@@ -182,6 +184,7 @@ class Webhooks:
             webhook,
             make_consumer=partial(_make_consumer, terms, webhook),
             offsets=GroupOffsets(terms.connection, webhook.group),
+            begins=self._begins[webhook.name],
             picker=one.picker,
             deliveries=deliveries,
             drain_s=terms.drain_s,
@@ -189,7 +192,7 @@ class Webhooks:
         )
         return Served(webhook, member, deliveries, StallDetector(terms.stall_s))
 
-    async def _serve(self, members: list["Served"]) -> None:
+    async def _serve(self, members: list[Served]) -> None:
         running = [asyncio.create_task(one.member.run()) for one in members]
         showing = [asyncio.create_task(self._show(one)) for one in members]
         stopped = asyncio.create_task(self._stopping.wait())
@@ -218,7 +221,7 @@ class Webhooks:
             error if isinstance(error, BrokerError) else BrokerError(told or repr(error))
         )
 
-    async def _show(self, one: "Served") -> None:
+    async def _show(self, one: Served) -> None:
         """Keep metrics and health as things are; replace a consumer that stands still."""
         turn = 0
         while True:
@@ -228,54 +231,6 @@ class Webhooks:
                 await one.look()
             turn += 1
             await asyncio.sleep(SHOW_S)
-
-
-@dataclass(slots=True)
-class Served:
-    """A webhook at work.
-
-    Attributes:
-        was_open: Its circuit was, when it was last looked at.
-    """
-
-    webhook: Webhook
-    member: Member
-    deliveries: Deliveries
-    detector: StallDetector
-    was_open: bool = False
-
-    def show(self, health: Health) -> None:
-        """Tell what is known without asking anybody."""
-        name, condition = self.webhook.name, f"group {self.webhook.name}"
-        (health.met if self.member.owning else health.unmet)(condition)
-        circuit = self.deliveries.circuit
-        metrics.WEBHOOK_WAITING.labels(name).set(self.deliveries.waiting)
-        metrics.WEBHOOK_LAG_SECONDS.labels(name).set(self.deliveries.oldest_s)
-        metrics.WEBHOOK_OPEN.labels(name).set(circuit.is_open)
-        if circuit.is_open and not self.was_open:
-            log.error("endpoint_dead", webhook=name, reason=circuit.reason, remedy="it is probed")
-        elif self.was_open and not circuit.is_open:
-            log.info("endpoint_back", webhook=name)
-        self.was_open = circuit.is_open
-
-    async def look(self) -> None:
-        """Ask the broker how much is left; a consumer that does not go on is replaced."""
-        # A broker that does not answer is not the consumer's fault.
-        with suppress(KafkaError, TimeoutError):
-            async with asyncio.timeout(LAG_S):
-                lag = await self.member.lag()
-            metrics.WEBHOOK_LAG.labels(self.webhook.name).set(lag)
-            ledger = self.member.ledger
-            stall = self.detector.observe(
-                now=time.monotonic(),
-                lag=lag,
-                in_flight=ledger.in_flight,
-                progress=ledger.completions,
-            )
-            if stall is Stall.CONSUMER:
-                metrics.CONSUMER_REBUILDS.inc()
-                log.error("consumer_stalled", webhook=self.webhook.name, remedy="replacing it")
-                self.member.rebuild()
 
 
 async def _check_topics(connection: Connection, webhook: Webhook) -> None:

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import orjson
 import pytest
 from aiokafka import TopicPartition
@@ -72,6 +73,15 @@ async def until_committed(servers: str, one: Webhook, count: int, partitions: in
             if sum(offsets) == count:
                 return
             await asyncio.sleep(0.1)
+
+
+async def until_ready(service: Webhooks) -> None:
+    """Wait until the group has handed its partitions out."""
+    async with asyncio.timeout(30):
+        while True:
+            if service._health.ready:
+                return
+            await asyncio.sleep(0.05)
 
 
 async def letters_of(servers: str, one: Webhook) -> list[Record]:
@@ -229,6 +239,28 @@ async def test_records_of_a_key_keep_their_order_and_others_pass_them(
     names = receiver.accepted_ids
     assert names.index("slow:raised") < names.index("slow:cleared")
     assert names.index("quick:raised") < names.index("quick:cleared")
+
+
+async def test_a_topic_that_is_added_begins_at_its_end_although_the_group_is_at_work(
+    broker: RunningBroker, topic_factory: TopicFactory
+) -> None:
+    """A process with new settings starts before the old one ends, and is not kept out."""
+    servers = broker.bootstrap_servers
+    old, new = await topic_factory(name="results.old"), await topic_factory(name="results.new")
+    await publish(servers, old, result(0))
+    await publish(servers, new, result(100), result(101))
+    async with receiving() as receiver:
+        one = webhook(receiver.url, old, start="end")
+        both = msgspec.structs.replace(one, topics=(old, new))
+        async with serving(servers, one) as service:
+            await until_ready(service)
+            async with serving(servers, both) as another:
+                await until_ready(another)
+                await publish(servers, old, result(1))
+                await publish(servers, new, result(102))
+                await receiver.until(lambda: len(receiver.accepted) >= 2)
+        assert sorted(receiver.accepted_ids) == sorted(ids(1, 102))
+        assert await committed(servers, one.group, new) == [3]
 
 
 async def test_two_processes_share_the_work_and_a_killed_one_loses_nothing(

@@ -113,6 +113,7 @@ class World:
             WEBHOOK,
             make_consumer=self._consumer,
             offsets=FakeOffsets(self.log),  # type: ignore[arg-type]
+            begins={},
             picker=Picker(WEBHOOK),
             deliveries=deliveries,
             drain_s=0.002,
@@ -211,7 +212,7 @@ async def play(script: list[tuple[str, Any, Any]]) -> None:
             assert first == sorted(first)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(script=scripts)
 def test_no_offset_is_committed_before_its_record_has_ended(
     script: list[tuple[str, Any, Any]],
