@@ -10,8 +10,11 @@ import pytest
 from aiokafka import ConsumerRecord
 
 from schemas import Classification, Outbound, decode_signal
+from streams.apps.faust_runtime import own_topics
 from streams.apps.signals import signals
 from streams.broker import RunningBroker
+from streams.connection import Connection
+from streams.topics import ensure_topics
 from tests.conftest import TopicFactory
 from tests.integration.app import (
     PARTITIONS,
@@ -127,6 +130,21 @@ async def test_several_inputs_are_read_and_what_is_no_result_is_passed_over(
         await compare(run, results)
         assert await process.counted("no_result") == 2 * PARTITIONS
         assert await process.end(signal.SIGTERM) == 0
+
+
+@pytest.mark.real_kafka
+async def test_topics_that_do_not_fit_each_other_are_a_mistake_in_the_settings(
+    real_kafka: RunningBroker, tmp_path: Path
+) -> None:
+    """A state would not be where its parts are: status 2, as a restart mends nothing."""
+    servers = real_kafka.bootstrap_servers
+    async with app_run(servers, tmp_path, "signals") as run:
+        parts, changelog = own_topics(f"{run.prefix}-signals")
+        for name, partitions in ((parts, 2), (changelog, 3)):
+            await ensure_topics(Connection(servers), [name], partitions=partitions)
+        process = await run.start()
+        assert await asyncio.wait_for(process.process.wait(), 60) == 2
+        assert f"{changelog}: has 3 partitions and {parts} has 2" in run.logs()
 
 
 @pytest.mark.real_kafka

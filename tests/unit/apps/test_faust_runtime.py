@@ -1,0 +1,183 @@
+"""What becomes of records, and what the runtime does not put up with; Faust is not started."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import pytest
+from aiokafka import TopicPartition
+
+from schemas import Classification, Outbound, encode_result
+from streams.apps.faust_clients import ClientSettings
+from streams.apps.faust_runtime import Runtime, own_topics
+from streams.apps.keyed import KeyedApp, Step, Wake
+from streams.apps.pulse import AppFailedError
+from tests.fakes.results import result
+
+NAME = "test-sums"
+PARTS, CHANGELOG = own_topics(NAME)
+PARTITION = TopicPartition(PARTS, 2)
+
+
+def spread(_: Classification) -> Iterator[tuple[str, bytes]]:
+    """Each result concerns two keys."""
+    yield from (("first", b"1"), ("second", b"2"))
+
+
+def step(_: str, state: bytes | None, part: bytes) -> Step | None:
+    """Add a number up; nought changes nothing."""
+    if part == b"0":
+        return None
+    total = str(int(state or b"0") + int(part)).encode()
+    return Step(total, (Outbound(key=b"out", value=total, headers=[]),))
+
+
+def wake(_: str, state: bytes) -> Wake | None:
+    """Wake sums of three."""
+    return Wake(9.0, b"0") if state == b"3" else None
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A message as Faust hands it out."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+
+
+def part(offset: int, value: bytes, *, key: bytes = b"first") -> Fetched:
+    """Return a part of the inner topic."""
+    return Fetched(PARTS, 2, offset, key, value)
+
+
+@pytest.fixture
+async def counts() -> Counter[str]:
+    """What was told of."""
+    return Counter()
+
+
+@pytest.fixture
+async def runtime(counts: Counter[str]) -> Runtime:
+    """A runtime that owns a partition of the inner topic from offset 5 on."""
+
+    def count(outcome: str, more: int) -> None:
+        counts[outcome] += more
+
+    made = Runtime(
+        KeyedApp("sums", ("results.news",), "sums", spread, step, wake),
+        name=NAME,
+        partitions=4,
+        clients=ClientSettings({"bootstrap_servers": "127.0.0.1:1"}),
+        count=count,
+    )
+    made._next[PARTITION] = 5
+    return made
+
+
+def test_an_apps_own_topics_are_named_as_faust_names_them() -> None:
+    """So a changelog that is created before is the one that Faust reads."""
+    assert own_topics("a-b") == ("a-b-parts", "a-b-state-changelog")
+
+
+async def test_faust_reads_the_changelog_of_that_name(runtime: Runtime) -> None:
+    """It names the topic after its own app and table."""
+    assert runtime._table.changelog_topic_name == CHANGELOG
+
+
+async def test_a_result_becomes_its_parts(runtime: Runtime, counts: Counter[str]) -> None:
+    """In order, to the inner topic."""
+    value = encode_result(result(), key=None).value
+    runtime._take_result(Fetched("results.news", 0, 0, None, value))  # type: ignore[arg-type]
+    (taken,) = runtime._spreading._waiting
+    assert [(one.topic, one.key, one.value) for one in taken.first] == [
+        (PARTS, b"first", b"1"),
+        (PARTS, b"second", b"2"),
+    ]
+    assert counts == {"result": 1}
+
+
+@pytest.mark.parametrize("value", [b"no result", b"{}", None])
+async def test_what_is_no_result_is_passed_over(
+    runtime: Runtime, counts: Counter[str], value: bytes | None
+) -> None:
+    """Its offset is settled like any other's."""
+    runtime._take_result(Fetched("results.news", 0, 7, None, value))  # type: ignore[arg-type]
+    (taken,) = runtime._spreading._waiting
+    assert (taken.offset, taken.first, taken.state) == (7, (), None)
+    assert counts == {"no_result": 1}
+
+
+async def test_a_part_becomes_a_step(runtime: Runtime, counts: Counter[str]) -> None:
+    """The state goes to the changelog's partition of the part, and is the next step's."""
+    for offset, value in ((5, b"2"), (6, b"0"), (7, b"1")):
+        runtime._take_part(part(offset, value))  # type: ignore[arg-type]
+    first, nothing, last = runtime._stepping._waiting
+    assert [(one.topic, one.value) for one in first.first] == [("sums", b"2")]
+    assert (nothing.first, nothing.state) == ((), None)
+    assert last.state is not None
+    assert (last.state.topic, last.state.partition) == (CHANGELOG, 2)
+    assert (last.state.key, last.state.value) == (b"first", b"3")
+    assert runtime._alarms.due(9.0) == [(b"first", b"0")]
+    assert counts == {"part": 2, "repeated": 1, "derived": 2}
+
+
+async def test_a_part_that_comes_again_in_one_assignment_is_not_taken(runtime: Runtime) -> None:
+    """Its step was made, and is being settled."""
+    for offset in (5, 6, 5, 6):
+        runtime._take_part(part(offset, b"1"))  # type: ignore[arg-type]
+    assert [taken.offset for taken in runtime._stepping._waiting] == [5, 6]
+    assert runtime._states == {b"first": b"2"}
+
+
+async def test_a_part_that_is_missing_ends_the_run(runtime: Runtime) -> None:
+    """Before the one after it is taken."""
+    runtime._take_part(part(5, b"1"))  # type: ignore[arg-type]
+    with pytest.raises(AppFailedError, match="offset 6 was passed over, 7 came"):
+        runtime._take_part(part(7, b"1"))  # type: ignore[arg-type]
+    assert runtime._states == {b"first": b"1"}
+
+
+@pytest.mark.parametrize(("reached", "end"), [(None, 1), (3, 5), (-1, 1)])
+async def test_a_table_that_is_not_restored_to_its_end_ends_the_run(
+    runtime: Runtime, reached: int | None, end: int
+) -> None:
+    """Faust goes on when one of its time limits was over."""
+    table = TopicPartition(CHANGELOG, 2)
+    runtime._faust.tables.recovery.active_offsets[table] = reached
+    with pytest.raises(AppFailedError, match="was restored to"):
+        runtime._check_restored({table: end})
+
+
+async def test_a_table_that_is_restored_is_accepted(runtime: Runtime) -> None:
+    """An empty changelog is one, and so is one whose last record was read."""
+    offsets = runtime._faust.tables.recovery.active_offsets
+    offsets[TopicPartition(CHANGELOG, 0)] = -1
+    offsets[TopicPartition(CHANGELOG, 1)] = 4
+    runtime._check_restored({TopicPartition(CHANGELOG, 0): 0, TopicPartition(CHANGELOG, 1): 5})
+
+
+async def test_parts_and_states_must_be_assigned_together(runtime: Runtime) -> None:
+    """Else a step would not find what is known of its key."""
+    runtime._check_together({PARTITION, TopicPartition(CHANGELOG, 2)})
+    with pytest.raises(AppFailedError, match="must have as many"):
+        runtime._check_together({PARTITION, TopicPartition(CHANGELOG, 1)})
+
+
+async def test_an_interrupted_restoring_starts_from_the_beginning(runtime: Runtime) -> None:
+    """Neither a noted offset nor what was read is trusted."""
+    recovery, partition = runtime._faust.tables.recovery, TopicPartition(CHANGELOG, 2)
+    runtime._states[b"first"] = b"stale"
+    recovery.active_offsets[partition] = 41
+    recovery.buffers[runtime._table].append("event of the one before")
+
+    async def earliest(*partitions: TopicPartition) -> dict[TopicPartition, int]:
+        return dict.fromkeys(partitions, 3)
+
+    consumer = SimpleNamespace(earliest_offsets=earliest)
+    await recovery._build_offsets(consumer, {partition}, recovery.active_offsets, "active")
+    assert recovery.active_offsets == {partition: 2}
+    assert (runtime._states, dict(recovery.buffers)) == ({}, {})
