@@ -250,6 +250,12 @@ GATEWAY_CLIENTS = Gauge(
 GATEWAY_EVENTS = Counter(
     "headrace_gateway_events", "Results and dead letters sent to clients of the gateway.", ["topic"]
 )
+GATEWAY_DELAY = Histogram(
+    "headrace_gateway_delay_seconds",
+    "From a record's Kafka timestamp to its being told to those who follow its topic.",
+    ["topic"],
+    buckets=_LATENCY_BUCKETS,
+)
 GATEWAY_INGESTED = Counter(
     "headrace_gateway_ingested_events",
     "Events that were sent to the gateway and that the brokers have acknowledged.",

@@ -1,6 +1,7 @@
 """One topic, read once for all clients that follow its end."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from aiokafka import TopicPartition
 
 from schemas.errors import HeadraceError
 from schemas.records import Record
+from streams import metrics
 from streams.connection import Connection
 from streams.gateway.audience import Audience
 from streams.gateway.follower import Follower
@@ -47,6 +49,7 @@ class Hub:
         kind: What its records are.
         most_a_turn: Events that are told before what waits is written, at most.
         failed: Called when reading ended.
+        wall: The clock, in seconds since the epoch.
     """
 
     def __init__(
@@ -54,9 +57,13 @@ class Hub:
         connection: Connection,
         topic: str,
         kind: Kind,
+        *,
         most_a_turn: int,
         failed: Callable[[], None],
+        wall: Callable[[], float] = time.time,
     ) -> None:
+        self._wall = wall
+        self._delay = metrics.GATEWAY_DELAY.labels(topic)
         self._most_a_turn = most_a_turn
         self._topic = topic
         self._kind = kind
@@ -173,6 +180,7 @@ class Hub:
         ]
         told = Told(self._kind.event, record, value, new_to)
         self._keep(told)
+        self._measure(record)
         here: str | None = None
         for follower in self._audience.of(told):
             here = here or to_token(self._subscription.positions)
@@ -182,6 +190,13 @@ class Hub:
             if not follower.is_ahead_of(self._subscription.positions):
                 self._ahead.discard(follower)
                 self._let_in(follower)
+
+    def _measure(self, record: Record) -> None:
+        partition = TopicPartition(record.topic, record.partition)
+        if record.timestamp_ms is not None and record.offset >= self._subscription.ends.get(
+            partition, 0
+        ):
+            self._delay.observe(max(self._wall() - record.timestamp_ms / 1e3, 0.0))
 
     def _keep(self, told: Told) -> None:
         self._kept.append(told)

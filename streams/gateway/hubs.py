@@ -116,7 +116,11 @@ class Hubs:
                     self._hubs.pop(topic, None)
 
                 hub = Hub(
-                    self._connection, topic, subscribed_kind(topic), self._most_a_turn, failed
+                    self._connection,
+                    topic,
+                    subscribed_kind(topic),
+                    most_a_turn=self._most_a_turn,
+                    failed=failed,
                 )
                 await hub.start()
                 self._hubs[topic] = hub

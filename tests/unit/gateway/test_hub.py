@@ -1,13 +1,16 @@
 """One reader tells all clients, and each gets what follows the place where it stands."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 import msgspec
 import pytest
 from aiokafka import TopicPartition
 
 from schemas import Record, Source, encode_result
+from streams import metrics
 from streams.connection import Connection
 from streams.gateway import hub as hub_module
 from streams.gateway.follower import Follower
@@ -31,6 +34,12 @@ def records(first: int, last: int, repeated: int | None = None) -> list[Record]:
         sent = encode_result(msgspec.structs.replace(result(), source=source), key=None)
         found.append(Record(topic=TOPIC, offset=offset, value=sent.value))
     return found
+
+
+def made(failed: Callable[[], None], topic: str = TOPIC, **options: Any) -> Hub:
+    """Make a hub, of whatever takes the place of a subscription."""
+    given = {"most_a_turn": 25, "failed": failed} | options
+    return Hub(Connection("localhost:1"), topic, subscribed_kind(topic), **given)
 
 
 class Reader:
@@ -73,7 +82,7 @@ async def told(
     """Run a hub to the end of its topic with a reader that joins at an offset."""
     monkeypatch.setattr(hub_module, "Subscription", topic)
     ended = asyncio.Event()
-    hub = Hub(Connection("localhost:1"), TOPIC, subscribed_kind(TOPIC), 25, ended.set)
+    hub = made(ended.set)
     await hub.start()
     hub.join(reader.follower, hub.end if at is None else {PARTITION: at})
     reading = asyncio.create_task(reader.read())
@@ -98,7 +107,7 @@ async def test_who_does_not_read_is_cut(monkeypatch: pytest.MonkeyPatch) -> None
     slow, quick = Reader(most=100), Reader(most=100)
     monkeypatch.setattr(hub_module, "Subscription", ReadTopic(records(0, 1_000)))
     ended = asyncio.Event()
-    hub = Hub(Connection("localhost:1"), TOPIC, subscribed_kind(TOPIC), 25, ended.set)
+    hub = made(ended.set)
     await hub.start()
     for reader in (slow, quick):
         hub.join(reader.follower, hub.end)
@@ -148,7 +157,7 @@ async def test_who_is_too_far_behind_reads_for_itself(
 ) -> None:
     """By events, by bytes, or because that is not kept."""
     monkeypatch.setattr(hub_module, "Subscription", ReadTopic(records(10, 40), begins=10, end=40))
-    hub = Hub(Connection("localhost:1"), TOPIC, subscribed_kind(TOPIC), 1_000, lambda: None)
+    hub = made(lambda: None, most_a_turn=1_000)
     await hub.start()
     await asyncio.sleep(0)
     hub._has_ended = False
@@ -164,3 +173,18 @@ async def test_followers_are_told_when_it_ends(monkeypatch: pytest.MonkeyPatch) 
     await told(monkeypatch, ReadTopic(records(0, 1)), reader)
     assert len(reader.endings) == 1
     assert "resume with the last token" in reader.endings[0]
+
+
+async def test_how_far_behind_it_is_can_be_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By what came while it read; what it read again was late for nobody."""
+    topic = "results.delayed"
+    read = [msgspec.structs.replace(one, timestamp_ms=1_000_000) for one in records(50, 71)]
+    monkeypatch.setattr(hub_module, "Subscription", ReadTopic(read, begins=50, end=60))
+    ended = asyncio.Event()
+    hub = made(ended.set, topic, wall=lambda: 1_000.2)
+    await hub.start()
+    await asyncio.wait_for(ended.wait(), 30)
+    await hub.stop()
+    delay = metrics.GATEWAY_DELAY.labels(topic)
+    (sample,) = (one for one in delay.collect()[0].samples if one.name.endswith("_sum"))
+    assert sample.value == pytest.approx(11 * 0.2)
