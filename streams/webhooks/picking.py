@@ -6,7 +6,9 @@ from typing import Any
 from schemas.derived import Alert
 from schemas.errors import ConfigurationError
 from schemas.events import Modality
+from schemas.fused import Fused
 from schemas.records import Record
+from schemas.session_state import SessionState
 from streams.subscription.filters import AnyOf, Choosing
 from streams.subscription.kinds import KINDS, Kind
 from streams.subscription.seen import Seen
@@ -74,13 +76,18 @@ def modality_of(value: Any) -> Modality:
     """Tell what it is about, for its dead letter."""
     if isinstance(value, Alert):
         return Modality.TRANSCRIPT if value.scope == "session" else Modality.CAMERA
+    if isinstance(value, SessionState):
+        return Modality.TRANSCRIPT
+    if isinstance(value, Fused):
+        return next(iter(value.parts), Modality.NEWS)
     found: Modality = getattr(value, "modality", Modality.NEWS)
     return found
 
 
 def event_id_of(value: Any) -> str | None:
     """Name what a dead letter is about, for people."""
-    return getattr(value, "event_id", None) or getattr(value, "id", None)
+    names = ("event_id", "session_id", "id")
+    return next((getattr(value, name) for name in names if hasattr(value, name)), None)
 
 
 def _kind(webhook: Webhook) -> TopicKind:
