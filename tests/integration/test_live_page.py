@@ -18,7 +18,9 @@ from streams.broker.ports import free_ports
 from streams.clients import open_admin, open_consumer
 from streams.connection import Connection
 from streams.gateway.page.reading import bounded_start
+from streams.gateway.page.rows import RowFilter
 from streams.gateway.page.settings import PageSettings
+from streams.gateway.page.watching import Looker, Watch
 from streams.gateway.server import Gateway, serve
 from streams.gateway.settings import GatewaySettings
 from streams.gateway.tokens import Tokens
@@ -245,3 +247,25 @@ async def test_reading_back_is_bounded(broker: RunningBroker, topic_factory: Top
         assert now - start == timedelta(minutes=15)
         later = now + timedelta(hours=1)
         assert await bounded_start(consumer, partitions, later, now) == later
+
+
+async def test_nothing_is_read_once_nobody_has_looked_for_a_while(
+    broker: RunningBroker, topic_factory: TopicFactory
+) -> None:
+    """Who comes back before that finds all there; who comes later, a new start."""
+    topic = await topic_factory(name="results.page")
+    watch = Watch(Connection(broker.bootstrap_servers), [topic], linger_s=0.2)
+    first, second = Looker(RowFilter()), Looker(RowFilter())
+    watching = watch.join(first)
+    watch.leave(first)
+    assert watch.join(second) is watching
+    await asyncio.sleep(0.4)
+    assert watch.is_reading
+    watch.leave(second)
+    for _ in range(200):
+        if watch.is_reading:
+            await asyncio.sleep(0.05)
+    assert not watch.is_reading
+    assert watch.join(first) is not watching
+    await watch.stop()
+    assert first.is_over

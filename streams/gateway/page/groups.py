@@ -1,7 +1,8 @@
 """Consumer groups as the broker knows them: members, partitions, and how far behind they are."""
 
+import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -10,7 +11,12 @@ from aiokafka.errors import GroupAuthorizationFailedError, KafkaError, for_code
 
 from streams.access import explained
 from streams.group_members import Member, members_of
+from streams.topics import TopicKind, kind_of
 
+MOST_LISTED = 200
+"""Groups of a cluster that are looked at to find those that read our topics."""
+LIST_S = 10.0
+"""Between two of those looks."""
 MOST_GROUPS = 20
 MOST_PARTITIONS = 500
 """Lines of the table; those furthest behind first."""
@@ -49,10 +55,17 @@ class GroupWatch:
     """Looks at the groups again and again, and remembers when commits moved.
 
     Args:
+        named: Which groups; none for those that read topics named like ours.
         monotonic: The clock, in seconds.
     """
 
-    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, named: Collection[str] = (), monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._named = tuple(named)
+        self._chosen: list[str] = []
+        self._listed_at = -math.inf
+        self._left_out = 0
         self._monotonic = monotonic
         self._moved: dict[tuple[str, TopicPartition], tuple[int, float]] = {}
 
@@ -64,38 +77,55 @@ class GroupWatch:
             return Groups(members=[], positions=[], states={}, problem=_told(error))
 
     async def _look(self, admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer) -> Groups:
-        listed = await admin.list_consumer_groups()
-        names = sorted(name for name, kind, *_ in listed if kind in ("consumer", ""))
-        described = await admin.describe_consumer_groups(names[:MOST_GROUPS]) if names else []
+        names = await self._names(admin)
+        described = await admin.describe_consumer_groups(names) if names else []
         answered = [one for answer in described for one in answer.groups]
-        groups = {one[1]: one for one in answered if not one[0]}
-        refused = [for_code(one[0])(one[1]) for one in answered if one[0]]
-        members = [member for group in groups.values() for member in members_of(group)]
-        committed = {
-            name: {
-                partition: found.offset
-                for partition, found in (await admin.list_consumer_group_offsets(name)).items()
-                if found.offset >= 0
-            }
-            for name in groups
-        }
-        positions = await self._positions(members, committed, consumer)
-        behind = sorted(positions, key=lambda one: (-(one.lag or 0), one.topic, one.partition))
+        refused = {one[1]: for_code(one[0])(one[1]) for one in answered if one[0]}
+        states = {one[1]: one[2] for one in answered if not one[0]}
+        members = [member for one in answered if not one[0] for member in members_of(one)]
+        committed = {name: await _committed(admin, name) for name in states}
+        there = {topic["topic"] for topic in await admin.describe_topics()}
+        positions = await self._positions(members, committed, consumer, there)
+        positions = self._ours(positions, refused)
+        groups = {one.group for one in positions}
         return Groups(
-            members=[_with_lag(member, positions) for member in members],
-            positions=behind[:MOST_PARTITIONS],
-            states={
-                name: group[2] for name, group in groups.items() if committed[name] or group[5]
-            },
-            left_out=max(0, len(names) - MOST_GROUPS) + max(0, len(behind) - MOST_PARTITIONS),
-            problem=_told(refused[0]) if refused else None,
+            members=[_with_lag(one, positions) for one in members if one.group in groups],
+            positions=positions[:MOST_PARTITIONS],
+            states={name: state for name, state in states.items() if name in groups},
+            left_out=self._left_out + max(0, len(positions) - MOST_PARTITIONS),
+            problem=next(map(_told, refused.values()), None),
         )
+
+    async def _names(self, admin: AIOKafkaAdminClient) -> list[str]:
+        """Return the groups to look at: now and then all, else those that were ours then."""
+        if self._named:
+            return list(self._named)
+        if self._monotonic() - self._listed_at >= LIST_S:
+            listed = await admin.list_consumer_groups()
+            names = sorted(name for name, kind, *_ in listed if kind in ("consumer", ""))
+            self._chosen, self._left_out = names[:MOST_LISTED], max(0, len(names) - MOST_LISTED)
+            self._listed_at = self._monotonic()
+        return self._chosen
+
+    def _ours(self, positions: list[Position], refused: Iterable[str]) -> list[Position]:
+        """Choose the groups that read our topics, or may not be seen, to be looked at from now on.
+
+        Returns:
+            Where those stand that read our topics, those furthest behind first.
+        """
+        if not self._named:
+            ours = {one.group for one in positions if kind_of(one.topic) is not TopicKind.OTHER}
+            chosen = sorted(ours)[:MOST_GROUPS]
+            self._chosen = [*chosen, *refused]
+            positions = [one for one in positions if one.group in chosen]
+        return sorted(positions, key=lambda one: (-(one.lag or 0), one.topic, one.partition))
 
     async def _positions(
         self,
         members: Iterable[Member],
         committed: Mapping[str, Mapping[TopicPartition, int]],
         consumer: AIOKafkaConsumer,
+        there: Collection[str],
     ) -> list[Position]:
         owners = {
             (member.group, TopicPartition(topic, number)): member.id
@@ -104,7 +134,8 @@ class GroupWatch:
             for number in numbers
         }
         known = {(group, one) for group, offsets in committed.items() for one in offsets}
-        wanted = known | owners.keys()
+        # A group may have offsets of topics that are gone, whose ends would be waited for.
+        wanted = {(group, one) for group, one in known | owners.keys() if one.topic in there}
         partitions = sorted({one for _, one in wanted})
         ends = await consumer.end_offsets(partitions) if partitions else {}
         now = self._monotonic()
@@ -138,9 +169,14 @@ class GroupWatch:
         return round(now - since, 1)
 
 
+async def _committed(admin: AIOKafkaAdminClient, group: str) -> dict[TopicPartition, int]:
+    found = await admin.list_consumer_group_offsets(group)
+    return {partition: at.offset for partition, at in found.items() if at.offset >= 0}
+
+
 def _told(error: BaseException) -> str:
     if isinstance(error, GroupAuthorizationFailedError):
-        return f"groups: access: lacks Describe on group {error}; {REMEDY}"
+        return f"groups: access: lacks Describe on group {error.args[0]}; {REMEDY}"
     why = explained(error, doing="Describe")
     return f"groups: {why}; {REMEDY}" if why else f"groups: the broker does not tell: {error!r}"
 

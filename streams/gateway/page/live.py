@@ -35,11 +35,11 @@ class Page:
         self, connection: Connection, settings: PageSettings, topics: tuple[str, ...]
     ) -> None:
         self._settings = settings
-        self._watch = Watch(connection, topics, settings.linger_ms / 1e3)
+        self._watch = Watch(connection, topics, settings.linger_ms / 1e3, settings.groups)
 
     def add_to(self, app: web.Application) -> None:
         """Serve the page as part of an application."""
-        app.add_routes([*PageFiles().routes(), web.get(PATH, self._live)])
+        app.add_routes([*PageFiles().routes(), web.get(PATH, self._live, allow_head=False)])
         app.on_shutdown.append(self._stop)
 
     async def _stop(self, _: web.Application) -> None:

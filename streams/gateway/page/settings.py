@@ -14,3 +14,5 @@ class PageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Browsers that may look at the same time; one more is told to come back later."""
     linger_ms: Annotated[float, msgspec.Meta(gt=0, le=3_600_000)] = 60_000.0
     """How long topics are read on after the last one has left, so that a reload finds all there."""
+    groups: tuple[str, ...] = ()
+    """Consumer groups in the table of lag; unset for those that read topics named like ours."""

@@ -68,9 +68,12 @@ class Watching:
     Args:
         connection: How to reach the brokers.
         topics: Those that may be read; none for all that are named like ours.
+        groups: Consumer groups that are looked at; none for those that read such topics.
     """
 
-    def __init__(self, connection: Connection, topics: Collection[str]) -> None:
+    def __init__(
+        self, connection: Connection, topics: Collection[str], groups: Collection[str]
+    ) -> None:
         self.tick = 0
         self.frame = b""
         """What everybody is sent at this tick."""
@@ -79,7 +82,7 @@ class Watching:
         self._connection = connection
         self._groups: Groups | None = None
         self._groups_sent: Groups | None = None
-        self._watch = GroupWatch()
+        self._watch = GroupWatch(groups)
         self._reader = Reader(connection, topics, self.tally, self._came)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -199,10 +202,17 @@ class Watch:
         connection: How to reach the brokers.
         topics: Those that may be read; none for all that are named like ours.
         linger_s: Seconds to go on after the last one left.
+        groups: Consumer groups that are looked at; none for those that read such topics.
     """
 
-    def __init__(self, connection: Connection, topics: Collection[str], linger_s: float) -> None:
-        self._make: Callable[[], Watching] = lambda: Watching(connection, topics)
+    def __init__(
+        self,
+        connection: Connection,
+        topics: Collection[str],
+        linger_s: float,
+        groups: Collection[str] = (),
+    ) -> None:
+        self._make: Callable[[], Watching] = lambda: Watching(connection, topics, groups)
         self._linger_s = linger_s
         self._watching: Watching | None = None
         self._ending: asyncio.Task[None] | None = None
@@ -211,6 +221,11 @@ class Watch:
     def count(self) -> int:
         """How many look."""
         return len(self._watching.lookers) if self._watching else 0
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether anything is read for them."""
+        return self._watching is not None
 
     def join(self, looker: Looker) -> Watching:
         """Begin to look."""

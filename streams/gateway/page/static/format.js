@@ -24,10 +24,13 @@ export function ms(value) {
 export const number2 = (value) =>
   value === null || value === undefined ? "–" : value.toFixed(2);
 
-export const signed = (value, digits = 2) =>
-  value === null || value === undefined
-    ? "–"
-    : `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(digits)}`;
+/** With its sign; what is shown as zero has none. */
+export function signed(value, digits = 1) {
+  if (value === null || value === undefined) return "–";
+  const text = Math.abs(value).toFixed(digits);
+  if (Number(text) === 0) return text;
+  return `${value < 0 ? "−" : "+"}${text}`;
+}
 
 const STEPS = [
   [60, 1, "s"],

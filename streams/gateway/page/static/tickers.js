@@ -44,7 +44,7 @@ export function showTickers(now) {
     setAttribute(path, "d", line(one.curve, -1, 1, 60, 16));
     setAttribute(path, "class", `line d-${one.direction}`);
     setText(cells[4], number2(one.confidence));
-    setText(cells[5], signed(one.surprise, 1));
+    setText(cells[5], signed(one.surprise));
     setText(cells[6], `${one.evidence}`);
     setText(cells[7], age(now - one.at_ms));
   }

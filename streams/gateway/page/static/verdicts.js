@@ -24,11 +24,12 @@ export function showVerdicts(names, seconds) {
   const rows = ORDER.map((name) => seconds[names.indexOf(name)]);
   const piles = [new Array(rows[0].length).fill(0)];
   for (const row of rows) piles.push(piles.at(-1).map((below, at) => below + row[at]));
-  const top = ceiling(Math.max(1, ...piles.at(-1)));
+  const most = Math.max(...piles.at(-1));
+  const top = ceiling(1.1 * Math.max(1, most));
   setText(byId("verdicts-top"), `${count(top)}/s`);
   paths.forEach((path, at) => setAttribute(path, "d", area(piles[at], piles[at + 1], top, 100)));
   const rates = rows.map((row) => row.slice(-RATE_S).reduce((sum, one) => sum + one, 0) / RATE_S);
   rates.forEach((value, at) => setText(shares[at], rate(value)));
   const told = ORDER.map((name, at) => `${rate(rates[at])} ${words(name)}`).join(", ");
-  setAttribute(plot, "aria-label", `Results per second now: ${told}; at most ${count(Math.max(...piles.at(-1)))} in the last five minutes`);
+  setAttribute(plot, "aria-label", `Results per second now: ${told}; at most ${count(most)} in the last five minutes`);
 }
