@@ -47,12 +47,19 @@ class Follower:
 
     def tell(self, told: Told, token: str) -> None:
         """Send what is wanted and new to those whom it stands with, unless it was told before."""
-        if self.seen is not None and not self.choosing.is_new(told.value, self.seen):
+        if self.seen is not None and self._was_told(told, self.seen):
             return
         self.told += 1
         frame = told.frame(self.form, token)
         if not self.outbox.put(self.prefix + frame if self.prefix else frame):
             self.cut()
+
+    def _was_told(self, told: Told, seen: Seen) -> bool:
+        """Say whether it was told before it joined others; all since then they know themselves."""
+        was_told = seen.knows(*self.choosing.identity(told.value))
+        if not seen:
+            self.seen = None  # too long ago for repetitions
+        return was_told
 
     def offer(self, told: Told) -> None:
         """Go on over a record from its own place; send what it holds if that is wanted and new."""

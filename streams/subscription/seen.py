@@ -47,6 +47,12 @@ class Seen:
         """Know nothing any more."""
         self._ranks.clear()
 
+    def knows(self, name: str, rank: int = 0) -> bool:
+        """Say whether a name of its rank or above is remembered; remember nothing."""
+        self._forget(self._monotonic())
+        known = self._ranks.get(name)
+        return known is not None and known[0] >= rank
+
     def _forget(self, now: float) -> None:
         while self._ranks:
             _, at = next(iter(self._ranks.values()))

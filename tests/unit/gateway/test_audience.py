@@ -10,6 +10,7 @@ from streams.gateway.follower import Follower
 from streams.gateway.outbox import Outbox
 from streams.gateway.told import Told, message, server_sent
 from streams.subscription import Answers, Seen, WantedResults
+from tests.fakes.clock import ManualClock
 from tests.fakes.results import result
 
 
@@ -76,11 +77,16 @@ def test_a_repetition_is_told_to_nobody_to_whom_it_is_one() -> None:
 async def test_who_was_told_before_joining_is_not_told_again() -> None:
     """What it read for itself may lie farther back than what the others know."""
     one = follower()
-    one.seen = Seen()
+    clock = ManualClock()
+    one.seen = Seen(seconds=60, monotonic=clock.monotonic)
     event = told()
     one.choosing.is_new(event.value, one.seen)
     one.tell(event, "t:0=1")
     assert one.outbox.is_idle
+    clock.advance(61)  # repetitions come sooner; what is remembered for each client costs memory
+    one.tell(event, "t:0=2")
+    assert not one.outbox.is_idle
+    assert one.seen is None
 
 
 def test_an_event_is_written_once_for_all_at_the_same_place() -> None:

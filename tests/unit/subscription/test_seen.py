@@ -44,3 +44,15 @@ def test_names_are_forgotten_by_age() -> None:
     clock.advance(61)
     assert seen.is_new("b")
     assert len(seen) == 1
+
+
+def test_looking_a_name_up_remembers_nothing() -> None:
+    """And forgets what is too old, until nothing is left."""
+    clock = ManualClock()
+    seen = Seen(seconds=60, monotonic=clock.monotonic)
+    assert not seen.knows("a")
+    assert seen.is_new("a", 1)
+    assert [seen.knows("a", rank) for rank in (0, 1, 2)] == [True, True, False]
+    clock.advance(61)
+    assert not seen.knows("a")
+    assert len(seen) == 0
