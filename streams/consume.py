@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
@@ -12,14 +12,15 @@ from aiokafka.errors import (
     KafkaError,
     TopicAuthorizationFailedError,
 )
+from prometheus_client import Gauge
 
 from schemas.errors import BrokerError
 from streams import metrics
 from streams.access import Refusal
 from streams.clients import stop_client
+from streams.delivery.keeping import Keeping
 from streams.delivery.patience import Patience
-from streams.delivery.protocol import Delivery
-from streams.lane import Lane
+from streams.intake import Intake
 from streams.offsets import Ledger
 
 log = structlog.get_logger(__name__)
@@ -37,41 +38,47 @@ class ConsumeLoop:
 
     Args:
         make_consumer: Builds a consumer that is not started and not subscribed.
-        lanes: By input topic.
-        delivery: Keeps the group's offsets.
+        intakes: By input topic.
+        ledger: Follows what is in flight.
+        keeping: Keeps the group's offsets.
         max_poll_records: Most records of a topic taken at once.
         drain_s: How long revoked partitions may finish what is in flight.
         commit_interval_s: How often the completed prefix is committed.
         idle_pause_s: Rest between polls that find nothing.
         expect: Called when partitions were handed out, before anything is read.
         unfinished: Called before partitions are let go, of which not all that was in flight ended.
+        drain: Waits so many seconds for the end of what is in flight; says whether it came.
     """
 
     def __init__(
         self,
         *,
         make_consumer: Callable[[], AIOKafkaConsumer],
-        lanes: dict[str, Lane],
+        intakes: Mapping[str, Intake],
         ledger: Ledger,
-        delivery: Delivery,
+        keeping: Keeping,
         max_poll_records: int,
         drain_s: float,
         commit_interval_s: float,
         idle_pause_s: float = 0.0,
         expect: Callable[[], None] = lambda: None,
         unfinished: Callable[[], None] = lambda: None,
+        drain: Callable[[float], Awaitable[bool]] | None = None,
     ) -> None:
+        self._drain = drain or ledger.drain
         self._expect = expect
         self._unfinished = unfinished
         self._make_consumer = make_consumer
-        self._lanes = lanes
+        self._intakes = intakes
         self._ledger = ledger
         self._max_poll_records = max_poll_records
         self._drain_s = drain_s
         self._commit_interval_s = commit_interval_s
         self._idle_pause_s = idle_pause_s
         self._consumer: AIOKafkaConsumer | None = None
-        self._delivery = delivery
+        self._keeping = keeping
+        self._paused = _Part(metrics.PAUSED)
+        self._assigned_now = _Part(metrics.ASSIGNED)
         self._epoch = 0
         self._rewind_due = False
         self._owning = False
@@ -87,7 +94,7 @@ class ConsumeLoop:
     @property
     def refused(self) -> bool:
         """Whether the broker does not allow what this member needs; it may do so later."""
-        return self._refusal.lasts or self._delivery.refused
+        return self._refusal.lasts or self._keeping.refused
 
     async def run(self) -> None:
         """Poll until stopped; a consumer given up by the watchdog is replaced.
@@ -101,7 +108,9 @@ class ConsumeLoop:
             self._rewind_due = False
             consumer = self._consumer = self._make_consumer()
             away: KafkaConnectionError | None = None
-            consumer.subscribe(list(self._lanes), listener=_Listener(self._revoked, self._assigned))
+            consumer.subscribe(
+                list(self._intakes), listener=_Listener(self._revoked, self._assigned)
+            )
             try:
                 await consumer.start()
                 patience = Patience("consumer")
@@ -142,7 +151,7 @@ class ConsumeLoop:
         for partition, end in ends.items():
             position = positions.get(partition)
             if position is None:
-                position = self._delivery.start_of(partition)
+                position = self._keeping.start_of(partition)
             if position is None:
                 position = (await consumer.beginning_offsets([partition]))[partition]
             lags[partition] = max(0, end - max(position, await self._passed(partition, consumer)))
@@ -227,8 +236,8 @@ class ConsumeLoop:
         end before the others get a look.
         """
         batch: dict[TopicPartition, list[ConsumerRecord]] = {}
-        if len(self._lanes) > 1:
-            for topic in self._lanes:
+        if len(self._intakes) > 1:
+            for topic in self._intakes:
                 owned = [one for one in self._ledger.partitions if one.topic == topic]
                 if owned:
                     batch |= await consumer.getmany(
@@ -261,14 +270,12 @@ class ConsumeLoop:
         tracker = self._ledger.tracker(partition)
         if tracker is None:
             return
-        lane = self._lanes[partition.topic]
         begin = self._ledger.begin
         fresh = [one for one in records if begin(tracker, one.offset, _size(one))]
-        metrics.EVENTS.labels(lane.topic, lane.modality).inc(len(fresh))
-        lane.admit(fresh, tracker)
+        self._intakes[partition.topic].admit(fresh, tracker)
 
     def _balance(self, consumer: AIOKafkaConsumer) -> bool:
-        """Pause partitions whose lane, or all, is full; resume them once there is room.
+        """Pause partitions whose intake, or all, is full; resume them once there is room.
 
         Returns:
             Whether any is paused.
@@ -276,16 +283,16 @@ class ConsumeLoop:
         paused = consumer.paused()
         full: list[TopicPartition] = []
         for partition in self._ledger.partitions:
-            lane = self._lanes[partition.topic]
+            intake = self._intakes[partition.topic]
             if partition in paused:
-                if lane.has_room_again and self._ledger.has_room_again:
+                if intake.has_room_again and self._ledger.has_room_again:
                     consumer.resume(partition)
                 else:
                     full.append(partition)
-            elif lane.is_full or self._ledger.is_full:
+            elif intake.is_full or self._ledger.is_full:
                 consumer.pause(partition)
                 full.append(partition)
-        metrics.PAUSED.set(len(full))
+        self._paused.set(len(full))
         return bool(full)
 
     async def _rewind(self, consumer: AIOKafkaConsumer) -> None:
@@ -294,7 +301,7 @@ class ConsumeLoop:
             tracker = self._ledger.tracker(partition)
             if tracker is None or tracker.position is not None:
                 continue
-            offset = self._delivery.start_of(partition)
+            offset = self._keeping.start_of(partition)
             with contextlib.suppress(IllegalStateError):  # revoked while we asked
                 if offset is None:
                     await consumer.seek_to_beginning(partition)
@@ -306,14 +313,14 @@ class ConsumeLoop:
         self._expect()
         if self._consumer is None:
             return  # it is being given up
-        if not await self._delivery.take_over(partitions):
+        if not await self._keeping.take_over(partitions):
             return
         # In one breath: no poll may hand in what it took before its partition was to be read anew.
-        self._delivery.own(partitions)
+        self._keeping.own(partitions)
         self._epoch += 1
         self._rewind_due = True
         self._owning = True
-        metrics.ASSIGNED.set(len(partitions))
+        self._assigned_now.set(len(partitions))
         log.info("partitions_assigned", partitions=_names(partitions))
 
     async def _revoked(self, partitions: set[TopicPartition]) -> None:
@@ -327,16 +334,16 @@ class ConsumeLoop:
     async def _hand_over(self) -> None:
         """Finish what can be finished, commit it, and forget the rest: it is the next owner's."""
         consumer = self._consumer
-        drained = await self._ledger.drain(self._drain_s)
+        drained = await self._drain(self._drain_s)
         if not drained:
             self._unfinished()
-        for lane in self._lanes.values():
-            lane.withdraw_all()
+        for intake in self._intakes.values():
+            intake.withdraw_all()
         if consumer is not None:
-            await self._delivery.hand_over(consumer)
+            await self._keeping.hand_over(consumer)
         dropped = self._ledger.close()
         self._owning = False
-        metrics.ASSIGNED.set(0)
+        self._assigned_now.set(0)
         if not drained:
             metrics.DROPPED.inc(dropped)
             log.warning("handed_over_unfinished", events=dropped, drain_s=self._drain_s)
@@ -344,13 +351,26 @@ class ConsumeLoop:
     async def _commit_regularly(self, consumer: AIOKafkaConsumer) -> None:
         while True:
             await asyncio.sleep(self._commit_interval_s)
-            await self._delivery.commit(consumer)
+            await self._keeping.commit(consumer)
 
     async def _leave(self, consumer: AIOKafkaConsumer) -> None:
         await self._hand_over()
         self._consumer = None
         with contextlib.suppress(KafkaError):
             await stop_client(consumer)
+
+
+class _Part:
+    """What one loop adds to a gauge that all loops of a process share."""
+
+    def __init__(self, gauge: Gauge) -> None:
+        self._gauge = gauge
+        self._value = 0
+
+    def set(self, value: int) -> None:
+        """Add this much, whatever it was before."""
+        self._gauge.inc(value - self._value)
+        self._value = value
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped here

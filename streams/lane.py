@@ -130,6 +130,7 @@ class Lane:
 
     def admit(self, records: Sequence[ConsumerRecord], tracker: OffsetTracker) -> None:
         """Take in records whose offsets have begun."""
+        self._metrics.begun(len(records))
         self._publisher.expect(records, tracker)
         works = self._ingress.admit(records, tracker)
         found = [(work, self._known.find(work)) for work in works]

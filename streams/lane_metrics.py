@@ -27,6 +27,10 @@ class LaneMetrics:
         self._queue_tokens = metrics.QUEUE_TOKENS.labels(*self._labels)
         self._cache_bytes = metrics.CACHE_BYTES.labels(*self._labels)
 
+    def begun(self, events: int) -> None:
+        """Note events that were taken in."""
+        metrics.EVENTS.labels(*self._labels).inc(events)
+
     def made(self, result: Classification, completion: Completion) -> None:
         """Note a result that is about to be sent."""
         metrics.LATENCY.labels(*self._labels).observe(result.latency.total_ms / 1e3)

@@ -284,9 +284,9 @@ class Worker:
         settings = self._settings
         return ConsumeLoop(
             make_consumer=partial(make_consumer, settings),
-            lanes=lanes,
+            intakes=lanes,
             ledger=ledger,
-            delivery=delivery,
+            keeping=delivery,
             max_poll_records=settings.max_poll_records,
             drain_s=settings.drain_ms / 1e3,
             commit_interval_s=settings.commit_interval_ms / 1e3,

@@ -109,18 +109,23 @@ class Deliveries:
         known = [moment for moment in self._tasks.values() if moment is not None and moment >= 0]
         return max(0.0, self._times.wall() - min(known) / 1e3) if known else 0.0
 
-    async def close(self, drain_s: float) -> None:
-        """Give up what waits, let what is under way end within ``drain_s``, give up the rest."""
+    async def close(self, drain_s: float) -> bool:
+        """Give up what waits, let what is under way end within ``drain_s``, give up the rest.
+
+        Returns:
+            Whether all that was under way has ended; what waits is meant to be tried later.
+        """
         self._closing = True
         for task in self._tasks.keys() - self._busy:
             task.cancel()
         if self._busy:
             await asyncio.wait(self._busy, timeout=drain_s)
-        left = list(self._tasks)
+        left, ended = list(self._tasks), not self._busy
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
         self._closing = False
+        return ended
 
     async def _run(
         self, picked: Picked, ended: Callable[[], None], before: asyncio.Task[bool] | None

@@ -9,10 +9,11 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from streams import metrics
+from streams.consume import ConsumeLoop
 from streams.health import Health
+from streams.offsets import Ledger
 from streams.stalls import Stall, StallDetector
 from streams.webhooks.delivering import Deliveries
-from streams.webhooks.member import Member
 from streams.webhooks.settings import Webhook
 
 log = structlog.get_logger(__name__)
@@ -30,15 +31,22 @@ class Served:
     """
 
     webhook: Webhook
-    member: Member
+    loop: ConsumeLoop
+    ledger: Ledger
     deliveries: Deliveries
     detector: StallDetector
     was_open: bool = False
 
+    async def run(self) -> None:
+        """Read and deliver until stopped; log lines name the webhook."""
+        structlog.contextvars.bind_contextvars(webhook=self.webhook.name)
+        await self.loop.run()
+
     def show(self, health: Health) -> None:
         """Tell what is known without asking anybody."""
         name, condition = self.webhook.name, f"group {self.webhook.name}"
-        (health.met if self.member.owning else health.unmet)(condition)
+        serving = self.loop.owning and not self.loop.refused
+        (health.met if serving else health.unmet)(condition)
         circuit = self.deliveries.circuit
         metrics.WEBHOOK_WAITING.labels(name).set(self.deliveries.waiting)
         metrics.WEBHOOK_LAG_SECONDS.labels(name).set(self.deliveries.oldest_s)
@@ -54,16 +62,15 @@ class Served:
         # A broker that does not answer is not the consumer's fault.
         with suppress(KafkaError, TimeoutError):
             async with asyncio.timeout(LAG_S):
-                lag = await self.member.lag()
+                lag = sum((await self.loop.lag()).values())
             metrics.WEBHOOK_LAG.labels(self.webhook.name).set(lag)
-            ledger = self.member.ledger
             stall = self.detector.observe(
                 now=time.monotonic(),
                 lag=lag,
-                in_flight=ledger.in_flight,
-                progress=ledger.completions,
+                in_flight=self.ledger.in_flight,
+                progress=self.ledger.completions,
             )
             if stall is Stall.CONSUMER:
                 metrics.CONSUMER_REBUILDS.inc()
                 log.error("consumer_stalled", webhook=self.webhook.name, remedy="replacing it")
-                self.member.rebuild()
+                self.loop.rebuild()

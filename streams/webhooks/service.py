@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -17,16 +17,20 @@ from streams import metrics
 from streams.access import check_access, explained
 from streams.clients import open_producer
 from streams.connection import Connection
+from streams.consume import ConsumeLoop
 from streams.delivery.committed import GroupOffsets
+from streams.delivery.keeping import Keeping
 from streams.delivery.patience import Patience
+from streams.delivery.prefix import CommittedPrefix
 from streams.group_answers import heed_errors
 from streams.health import Health
+from streams.offsets import Bounds, Ledger
 from streams.stalls import StallDetector
 from streams.topics import ensure_topics, partition_counts
 from streams.webhooks.delivering import Deliveries, Times
 from streams.webhooks.endpoint import Endpoint
+from streams.webhooks.intake import WebhookIntake
 from streams.webhooks.letters import Letters
-from streams.webhooks.member import Member
 from streams.webhooks.picking import Picker
 from streams.webhooks.placing import place
 from streams.webhooks.served import Served
@@ -38,6 +42,9 @@ HEADROOM_BYTES = 1024 * 1024
 """What a dead letter may need beyond the record that it is about."""
 SHOW_S = 1.0
 LAG_EVERY = 5
+MOST_PER_POLL = 100
+BOUNDS = Bounds(events=500, size=32 * 1024 * 1024)
+"""Records of one webhook that may have begun and not ended, in one process."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,20 +187,21 @@ class Webhooks:
             draw=random.Random(),  # noqa: S311 - spreads waits
             failed=self._fail,
         )
-        member = Member(
-            webhook,
+        ledger = Ledger(BOUNDS)
+        offsets = GroupOffsets(terms.connection, webhook.group)
+        loop = consume_loop(
+            one,
+            deliveries,
+            ledger,
+            CommittedPrefix(ledger, offsets, self._fail, self._begins[webhook.name]),
             make_consumer=partial(_make_consumer, terms, webhook),
-            offsets=GroupOffsets(terms.connection, webhook.group),
-            begins=self._begins[webhook.name],
-            picker=one.picker,
-            deliveries=deliveries,
             drain_s=terms.drain_s,
             commit_interval_s=terms.commit_interval_s,
         )
-        return Served(webhook, member, deliveries, StallDetector(terms.stall_s))
+        return Served(webhook, loop, ledger, deliveries, StallDetector(terms.stall_s))
 
     async def _serve(self, members: list[Served]) -> None:
-        running = [asyncio.create_task(one.member.run()) for one in members]
+        running = [asyncio.create_task(one.run()) for one in members]
         showing = [asyncio.create_task(self._show(one)) for one in members]
         stopped = asyncio.create_task(self._stopping.wait())
         try:
@@ -201,7 +209,7 @@ class Webhooks:
             await asyncio.wait(ends_it, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for one in members:
-                one.member.stop()
+                one.loop.stop()
             stopped.cancel()
             for task in showing:
                 task.cancel()
@@ -231,6 +239,41 @@ class Webhooks:
                 await one.look()
             turn += 1
             await asyncio.sleep(SHOW_S)
+
+
+def consume_loop(
+    prepared: Prepared,
+    deliveries: Deliveries,
+    ledger: Ledger,
+    keeping: Keeping,
+    *,
+    make_consumer: Callable[[], AIOKafkaConsumer],
+    drain_s: float,
+    commit_interval_s: float,
+) -> ConsumeLoop:
+    """Build a webhook's member of its group.
+
+    Args:
+        prepared: Whose.
+        deliveries: Take records to their ends.
+        ledger: Follows what has not ended.
+        keeping: Keeps the group's offsets.
+        make_consumer: Builds a consumer that is not started and not subscribed.
+        drain_s: How long requests under way may take to end before partitions are let go.
+        commit_interval_s: How often finished offsets are committed.
+    """
+    webhook = prepared.webhook
+    intake = WebhookIntake(webhook.name, prepared.picker, deliveries, ledger)
+    return ConsumeLoop(
+        make_consumer=make_consumer,
+        intakes=dict.fromkeys([*webhook.topics, webhook.again], intake),
+        ledger=ledger,
+        keeping=keeping,
+        max_poll_records=MOST_PER_POLL,
+        drain_s=drain_s,
+        commit_interval_s=commit_interval_s,
+        drain=deliveries.close,
+    )
 
 
 async def _check_topics(connection: Connection, webhook: Webhook) -> None:

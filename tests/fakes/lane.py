@@ -7,7 +7,6 @@ from typing import Any, Self
 from aiokafka import TopicPartition
 
 from inference.settings import SchedulerSettings
-from schemas.events import Modality
 from schemas.kafka import decode_result
 from schemas.limits import DEFAULT_LIMITS
 from schemas.results import Classification
@@ -30,8 +29,6 @@ class HoldingLane:
     """
 
     def __init__(self, ledger: Ledger) -> None:
-        self.topic = "events.news"
-        self.modality = Modality.NEWS
         self.is_full = False
         self.has_room_again = True
         self.admitted: list[tuple[int, int]] = []

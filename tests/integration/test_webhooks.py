@@ -280,7 +280,7 @@ async def test_two_processes_share_the_work_and_a_killed_one_loses_nothing(
         )
         process = await start("--config", str(config), "--metrics-port", "0")
         try:
-            await until_logged(process, "webhook_owns")
+            await until_logged(process, "partitions_assigned")
             async with serving(servers, one):
                 publishing = asyncio.create_task(
                     publish(servers, topic, *(result(number) for number in range(600)))

@@ -12,12 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.kafka import encode_result
+from streams.delivery.prefix import CommittedPrefix
+from streams.offsets import Ledger
 from streams.webhooks.delivering import Deliveries, Times
 from streams.webhooks.letters import Undelivered
-from streams.webhooks.member import Member
 from streams.webhooks.message import Message
 from streams.webhooks.picking import Picked, Picker
 from streams.webhooks.retrying import Answer
+from streams.webhooks.service import BOUNDS, Prepared, consume_loop
 from streams.webhooks.settings import Webhook
 from tests.fakes.consumer import FakeConsumer, FakeLog, FakeOffsets, record
 from tests.integration.published import result
@@ -92,7 +94,7 @@ class Endpoint:
 
 
 class World:
-    """A member over a log in memory; every record's place is its number over all partitions."""
+    """A loop over a log in memory; every record's place is its number over all partitions."""
 
     def __init__(self) -> None:
         self.log = FakeLog(PARTITIONS)
@@ -109,13 +111,13 @@ class World:
             draw=random.Random(1),  # noqa: S311 - of a test
             failed=self.failures.append,
         )
-        self.member = Member(
-            WEBHOOK,
+        ledger, offsets = Ledger(BOUNDS), FakeOffsets(self.log)
+        self.loop = consume_loop(
+            Prepared(WEBHOOK, Picker(WEBHOOK), None),  # type: ignore[arg-type]
+            deliveries,
+            ledger,
+            CommittedPrefix(ledger, offsets, self.failures.append),  # type: ignore[arg-type]
             make_consumer=self._consumer,
-            offsets=FakeOffsets(self.log),  # type: ignore[arg-type]
-            begins={},
-            picker=Picker(WEBHOOK),
-            deliveries=deliveries,
             drain_s=0.002,
             commit_interval_s=0.0,
         )
@@ -174,7 +176,7 @@ scripts = st.builds(
 async def play(script: list[tuple[str, Any, Any]]) -> None:
     """Run a script, and then let everything end well."""
     world = World()
-    running = asyncio.create_task(world.member.run())
+    running = asyncio.create_task(world.loop.run())
     await turns()
     for name, first, second in script:
         if name == "append":
@@ -188,7 +190,7 @@ async def play(script: list[tuple[str, Any, Any]]) -> None:
                 world.endpoint.answer(0, second)  # while requests under way may still end
             await rebalancing
         else:
-            world.member.rebuild()
+            world.loop.rebuild()
         await turns()
         world.check()
     async with asyncio.timeout(20):
@@ -199,7 +201,7 @@ async def play(script: list[tuple[str, Any, Any]]) -> None:
                 world.endpoint.answer(0, 0)
                 await turns()
                 await asyncio.sleep(0.0001)
-    world.member.stop()
+    world.loop.stop()
     async with asyncio.timeout(5):
         await running
     world.check()
@@ -225,14 +227,14 @@ def test_no_offset_is_committed_before_its_record_has_ended(
 async def test_marks_of_transactions_are_no_lag(marks: int) -> None:
     """Or a consumer that has read everything would be taken for one that stands still."""
     world = World()
-    running = asyncio.create_task(world.member.run())
+    running = asyncio.create_task(world.loop.run())
     await turns()
     world.consumers[-1].marks = marks
     world.append(PARTITIONS[0], b"a")
     await turns()
-    assert await world.member.lag() == 1 + marks
+    assert sum((await world.loop.lag()).values()) == 1 + marks
     world.endpoint.answer(0, 200)
     await turns()
-    assert await world.member.lag() == 0
-    world.member.stop()
+    assert sum((await world.loop.lag()).values()) == 0
+    world.loop.stop()
     await running

@@ -13,9 +13,9 @@ import pytest
 from streams.cli import cli
 from streams.settings import load_settings
 from streams.webhooks.circuit import THRESHOLD
-from streams.webhooks.member import BOUNDS
 from streams.webhooks.picking import Picker
 from streams.webhooks.retrying import OF_THE_ENDPOINT
+from streams.webhooks.service import BOUNDS
 from streams.webhooks.settings import Format, Webhook
 from streams.webhooks.signing import Signer
 

@@ -96,9 +96,9 @@ async def consuming(
 
     loop = ConsumeLoop(
         make_consumer=make,
-        lanes=lanes,  # type: ignore[arg-type]
+        intakes=lanes,
         ledger=ledger,
-        delivery=AtLeastOnce(None, ledger, FakeOffsets(log, reading_turns)),  # type: ignore[arg-type]
+        keeping=AtLeastOnce(None, ledger, FakeOffsets(log, reading_turns)),  # type: ignore[arg-type]
         max_poll_records=100,
         drain_s=DRAIN_S,
         commit_interval_s=COMMIT_INTERVAL_S,

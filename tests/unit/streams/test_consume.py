@@ -17,7 +17,7 @@ from aiokafka.errors import (
 from schemas.errors import BrokerError
 from streams import consume
 from streams.access import REFUSED_S
-from streams.delivery import at_least_once, patience
+from streams.delivery import patience, prefix
 from streams.offsets import Bounds
 from tests.fakes.consumer import FakeConsumer
 from tests.unit.streams.consuming import (
@@ -221,7 +221,7 @@ async def test_a_commit_that_nobody_answers_does_not_hold_up_the_stop() -> None:
         rig.loop.stop()
         await turns()
         assert not rig.running.done()
-        await rig.pass_time(at_least_once.COMMIT_S)
+        await rig.pass_time(prefix.COMMIT_S)
         await rig.running
         assert rig.consumer.stopped
 
