@@ -14,8 +14,9 @@ from streams import metrics
 from streams.access import explained
 from streams.app_watch import AppWatch, Unread
 from streams.apps.faust_clients import ClientSettings
-from streams.apps.faust_runtime import Runtime, own_topics
+from streams.apps.faust_runtime import Runtime
 from streams.apps.keyed import KeyedApp
+from streams.apps.taking import own_topics
 from streams.clients import open_consumer, pass_over_client_futures
 from streams.connection import Connection
 from streams.health import Health, serve

@@ -33,29 +33,22 @@ from typing import Any
 
 import structlog
 from aiokafka import TopicPartition
-from faust.types import Message, StreamT
+from faust.types import StreamT
 
-from schemas.encode import decode_result
-from schemas.errors import ContractError
 from streams.apps.faust_clients import ClientSettings, FaustApp
 from streams.apps.keyed import KeyedApp
 from streams.apps.pulse import AppFailedError, Pulse
 from streams.apps.settling import Outgoing, Settler, Taken
-from streams.apps.waking import Alarms
+from streams.apps.taking import TABLE, Count, Taking, own_topics
+from streams.apps.waking import Waker
 
 log = structlog.get_logger(__name__)
 
-TABLE = "state"
 COMMIT_S = 0.5
 DRAIN_S = 10.0
 """How long a stop or a rebalance may wait for what was taken."""
 STOP_S = 10.0
 """How long Faust may take to stop."""
-LONGEST_SLEEP_S = 1.0
-"""The wall clock may be set; nobody sleeps longer on what it said before."""
-
-Count = Callable[[str, int], None]
-"""Takes an outcome and how many more there were of it."""
 
 
 class Runtime:
@@ -80,27 +73,30 @@ class Runtime:
         count: Count = lambda *_: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._app = app
         self._count = count
-        self._clock = clock
         self._pulse = Pulse(clients.session_timeout_ms / 1e3)
         self._faust: Any = FaustApp(
             name, partitions=partitions, clients=clients, allow=self._pulse.check
         )
-        self.parts_topic, self.changelog_topic = own_topics(name)
-        agents = {self._spread: app.inputs, self._step: (self.parts_topic,)}
+        self._parts_topic, self._changelog_topic = own_topics(name)
+        agents = {self._spread: app.inputs, self._step: (self._parts_topic,)}
         for agent, topics in agents.items():
             channel = self._faust.topic(*topics, key_type=bytes, value_type=bytes, acks=False)
             self._faust.agent(channel)(agent)
         self._table: Any = self._faust.Table(TABLE, key_type=bytes, value_type=bytes)
         self._spreading = Settler(self._send, self._pulse.check)
         self._stepping = Settler(self._send, self._pulse.check)
-        self._alarms = Alarms()
-        self._alarm_set = asyncio.Event()
+        self._waker = Waker(app, self._send_parts, may_wake=lambda: self.is_open, clock=clock)
+        self._taking = Taking(
+            app,
+            name=name,
+            states=lambda: self._states,
+            changed=self._waker.ask,
+            count=count,
+        )
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._assignment = 0
         self._committing = asyncio.Lock()
-        self._next: dict[TopicPartition, int] = {}
         self._committed: dict[TopicPartition, int] = {}
         self.is_open = False
         """Whether records are taken: partitions are assigned and the table is restored."""
@@ -137,7 +133,7 @@ class Runtime:
                 self._spreading.run(),
                 self._stepping.run(),
                 self._commit_regularly(),
-                self._wake_keys(),
+                self._waker.run(),
                 self._pulse.run(),
                 self._until_crashed(),
             )
@@ -186,66 +182,21 @@ class Runtime:
     # Records
 
     async def _spread(self, stream: StreamT[Any]) -> None:
-        await self._each(stream, self._take_result, self._spreading)
+        await self._each(stream, self._taking.result, self._spreading)
 
     async def _step(self, stream: StreamT[Any]) -> None:
-        await self._each(stream, self._take_part, self._stepping)
+        await self._each(stream, self._taking.part, self._stepping)
 
     async def _each(
-        self, stream: StreamT[Any], take: Callable[[Message], None], settler: Settler
+        self, stream: StreamT[Any], take: Callable[[Any], Taken | None], settler: Settler
     ) -> None:
         try:
             async for event in stream.events():
-                if self.is_open:
-                    take(event.message)
+                if self.is_open and (taken := take(event.message)) is not None:
+                    settler.take(taken)
                     await settler.room()
         except Exception as error:  # noqa: BLE001 - Faust would go on with the next event
             self._fail(error)
-
-    def _take_result(self, message: Message) -> None:
-        partition = TopicPartition(message.topic, message.partition)
-        if message.offset < self._next.get(partition, 0):
-            return
-        self._next[partition] = message.offset + 1
-        try:
-            result = decode_result(message.value or b"")
-        except ContractError as error:
-            log.warning("no_result", topic=message.topic, offset=message.offset, error=str(error))
-            self._count("no_result", 1)
-            self._spreading.take(Taken(partition, message.offset))
-            return
-        parts = tuple(
-            Outgoing(self.parts_topic, key.encode(), part) for key, part in self._app.spread(result)
-        )
-        self._count("result", 1)
-        self._spreading.take(Taken(partition, message.offset, parts))
-
-    def _take_part(self, message: Message) -> None:
-        partition = TopicPartition(message.topic, message.partition)
-        expected = self._next.get(partition, message.offset)
-        if message.offset < expected:
-            return
-        if message.offset > expected:
-            raise AppFailedError(
-                f"{message.topic}/{message.partition}: offset {expected} was passed over, "
-                f"{message.offset} came"
-            )
-        self._next[partition] = message.offset + 1
-        key, states = message.key or b"", self._states
-        step = self._app.step(key.decode(), states.get(key), message.value or b"")
-        if step is None:
-            self._count("repeated", 1)
-            self._stepping.take(Taken(partition, message.offset))
-            return
-        states[key] = step.state
-        self._set_alarm(key, step.state)
-        self._count("part", 1)
-        self._count("derived", len(step.derived))
-        derived = tuple(
-            Outgoing(self._app.output, one.key, one.value, one.headers) for one in step.derived
-        )
-        state = Outgoing(self.changelog_topic, key, step.state, partition=message.partition)
-        self._stepping.take(Taken(partition, message.offset, derived, state))
 
     @property
     def _states(self) -> dict[bytes, bytes]:
@@ -259,28 +210,10 @@ class Runtime:
         )
         return acknowledged
 
-    # Wake-ups
-
-    def _set_alarm(self, key: bytes, state: bytes) -> None:
-        if self._app.wake is not None:
-            self._alarms.set(key, self._app.wake(key.decode(), state))
-            self._alarm_set.set()
-
-    async def _wake_keys(self) -> None:
-        while True:
-            now, at = self._clock(), self._alarms.next_at
-            sleep_s = LONGEST_SLEEP_S if at is None else min(max(at - now, 0.0), LONGEST_SLEEP_S)
-            if self.is_open and (due := self._alarms.due(now)):
-                sent = [await self._send(Outgoing(self.parts_topic, *each)) for each in due]
-                await asyncio.gather(*sent)
-                self._count("wake", len(due))
-                continue
-            try:
-                async with asyncio.timeout(max(sleep_s, 0.001)):
-                    await self._alarm_set.wait()
-            except TimeoutError:
-                continue
-            self._alarm_set.clear()
+    async def _send_parts(self, parts: list[tuple[bytes, bytes]]) -> None:
+        sent = [await self._send(Outgoing(self._parts_topic, *each)) for each in parts]
+        await asyncio.gather(*sent)
+        self._count("wake", len(parts))
 
     # Partitions
 
@@ -314,9 +247,9 @@ class Runtime:
         await self._commit()
         for settler in (self._spreading, self._stepping):
             settler.forget()
-        self._next.clear()
+        self._taking.next.clear()
         self._committed.clear()
-        self._alarms.clear()
+        self._waker.clear()
         self._states.clear()
         self._faust.tables.recovery.active_offsets.clear()
         log.info("partitions_given_up")
@@ -330,7 +263,7 @@ class Runtime:
         self._stop_flow()
         consumer = self._faust.consumer
         owned = {TopicPartition(*one) for one in consumer.assignment()}
-        tables = {one for one in owned if one.topic == self.changelog_topic}
+        tables = {one for one in owned if one.topic == self._changelog_topic}
         rest = owned - tables
         ends = await consumer.highwaters(*owned) if owned else {}
         committed = await consumer.seek_to_committed() if rest else {}
@@ -343,9 +276,9 @@ class Runtime:
             at = committed.get(one) or 0
             # A topic that was made anew is read from its beginning.
             self._committed[one] = at if begins[one] <= at <= ends[one] else begins[one]
-        self._next = dict(self._committed)
+        self._taking.next = dict(self._committed)
         for key, state in self._states.items():
-            self._set_alarm(key, state)
+            self._waker.ask(key, state)
         self.is_open = True
         log.info("partitions_taken_over", partitions=len(rest), keys=len(self._states))
 
@@ -362,12 +295,12 @@ class Runtime:
         """Make sure that the parts of a key come where its state is."""
         parts, states = (
             {one.partition for one in owned if one.topic == topic}
-            for topic in (self.parts_topic, self.changelog_topic)
+            for topic in (self._parts_topic, self._changelog_topic)
         )
         if parts != states:
             raise AppFailedError(
-                f"partitions {sorted(parts)} of {self.parts_topic} were assigned with "
-                f"{sorted(states)} of {self.changelog_topic}; both topics must have as many"
+                f"partitions {sorted(parts)} of {self._parts_topic} were assigned with "
+                f"{sorted(states)} of {self._changelog_topic}; both topics must have as many"
             )
 
     async def _drained(self) -> bool:
@@ -385,12 +318,3 @@ class Runtime:
             moved = {one: at for one, at in positions.items() if at != self._committed.get(one)}
             if moved and await self._faust.consumer._commit(moved):  # noqa: SLF001
                 self._committed |= {one: moved[one] for one in self._committed.keys() & moved}
-
-
-def own_topics(name: str) -> tuple[str, str]:
-    """Return the names of an app's inner topic and of its changelog.
-
-    Args:
-        name: Of its group.
-    """
-    return f"{name}-parts", f"{name}-{TABLE}-changelog"

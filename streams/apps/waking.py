@@ -1,8 +1,14 @@
-"""When keys want to be woken, by the wall clock."""
+"""When keys want to be woken, by the wall clock, and waking them."""
 
+import asyncio
 import heapq
+from collections.abc import Awaitable, Callable
 
-from streams.apps.keyed import Wake
+from streams.apps.keyed import KeyedApp, Wake
+
+LONGEST_SLEEP_S = 1.0
+"""The wall clock may be set; nobody sleeps longer on what it said before."""
+SHORTEST_SLEEP_S = 0.001
 
 
 class Alarms:
@@ -50,3 +56,61 @@ class Alarms:
     def _is_stale(self, at: float, key: bytes) -> bool:
         wake = self._wakes.get(key)
         return wake is None or wake.at != at
+
+
+class Waker:
+    """Sends keys their parts when they are due; :meth:`run` must be running.
+
+    Args:
+        app: Says when, if it wakes keys at all.
+        send: Sends parts to their keys, and waits for the acknowledgements.
+        may_wake: Whether the keys are this process's now.
+        clock: Unix seconds.
+    """
+
+    def __init__(
+        self,
+        app: KeyedApp,
+        send: Callable[[list[tuple[bytes, bytes]]], Awaitable[None]],
+        *,
+        may_wake: Callable[[], bool],
+        clock: Callable[[], float],
+    ) -> None:
+        self._app = app
+        self._send = send
+        self._may_wake = may_wake
+        self._clock = clock
+        self._asked = asyncio.Event()
+        self._alarms = Alarms()
+
+    def ask(self, key: bytes, state: bytes) -> None:
+        """Ask the app when a key is to be woken, now that its state is this."""
+        if self._app.wake is not None:
+            self._alarms.set(key, self._app.wake(key.decode(), state))
+            self._asked.set()
+
+    def clear(self) -> None:
+        """Forget all keys."""
+        self._alarms.clear()
+
+    async def run(self) -> None:
+        """Wake keys until cancelled.
+
+        Raises:
+            KafkaError: A part could not be written.
+        """
+        while True:
+            self._asked.clear()
+            sleep_s = LONGEST_SLEEP_S
+            if self._may_wake():
+                now = self._clock()
+                if due := self._alarms.due(now):
+                    await self._send(due)
+                    continue
+                if (at := self._alarms.next_at) is not None:
+                    sleep_s = min(max(at - now, SHORTEST_SLEEP_S), LONGEST_SLEEP_S)
+            try:
+                async with asyncio.timeout(sleep_s):
+                    await self._asked.wait()
+            except TimeoutError:
+                continue

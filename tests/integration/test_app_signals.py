@@ -10,8 +10,8 @@ import pytest
 from aiokafka import ConsumerRecord
 
 from schemas import Classification, Outbound, decode_signal
-from streams.apps.faust_runtime import own_topics
 from streams.apps.signals import signals
+from streams.apps.taking import own_topics
 from streams.broker import RunningBroker
 from streams.connection import Connection
 from streams.topics import ensure_topics

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.apps.faust_runtime import own_topics
+from streams.apps.taking import own_topics
 from streams.clients import open_admin
 from tests.integration.app import AppRun, headlines, publish
 from tests.integration.security.conftest import Vault

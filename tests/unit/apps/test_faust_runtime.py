@@ -10,9 +10,11 @@ from aiokafka import TopicPartition
 
 from schemas import Classification, Outbound, encode_result
 from streams.apps.faust_clients import ClientSettings
-from streams.apps.faust_runtime import Runtime, own_topics
+from streams.apps.faust_runtime import Runtime
 from streams.apps.keyed import KeyedApp, Step, Wake
 from streams.apps.pulse import AppFailedError
+from streams.apps.settling import Taken
+from streams.apps.taking import own_topics
 from tests.fakes.results import result
 
 NAME = "test-sums"
@@ -74,7 +76,7 @@ async def runtime(counts: Counter[str]) -> Runtime:
         clients=ClientSettings({"bootstrap_servers": "127.0.0.1:1"}),
         count=count,
     )
-    made._next[PARTITION] = 5
+    made._taking.next[PARTITION] = 5
     return made
 
 
@@ -91,8 +93,8 @@ async def test_faust_reads_the_changelog_of_that_name(runtime: Runtime) -> None:
 async def test_a_result_becomes_its_parts(runtime: Runtime, counts: Counter[str]) -> None:
     """In order, to the inner topic."""
     value = encode_result(result(), key=None).value
-    runtime._take_result(Fetched("results.news", 0, 0, None, value))  # type: ignore[arg-type]
-    (taken,) = runtime._spreading._waiting
+    taken = runtime._taking.result(Fetched("results.news", 0, 0, None, value))
+    assert taken is not None
     assert [(one.topic, one.key, one.value) for one in taken.first] == [
         (PARTS, b"first", b"1"),
         (PARTS, b"second", b"2"),
@@ -105,39 +107,40 @@ async def test_what_is_no_result_is_passed_over(
     runtime: Runtime, counts: Counter[str], value: bytes | None
 ) -> None:
     """Its offset is settled like any other's."""
-    runtime._take_result(Fetched("results.news", 0, 7, None, value))  # type: ignore[arg-type]
-    (taken,) = runtime._spreading._waiting
-    assert (taken.offset, taken.first, taken.state) == (7, (), None)
+    taken = runtime._taking.result(Fetched("results.news", 0, 7, None, value))
+    assert taken == Taken(TopicPartition("results.news", 0), 7)
     assert counts == {"no_result": 1}
 
 
 async def test_a_part_becomes_a_step(runtime: Runtime, counts: Counter[str]) -> None:
     """The state goes to the changelog's partition of the part, and is the next step's."""
-    for offset, value in ((5, b"2"), (6, b"0"), (7, b"1")):
-        runtime._take_part(part(offset, value))  # type: ignore[arg-type]
-    first, nothing, last = runtime._stepping._waiting
+    first, nothing, last = (
+        runtime._taking.part(part(offset, value))
+        for offset, value in ((5, b"2"), (6, b"0"), (7, b"1"))
+    )
+    assert first is not None
     assert [(one.topic, one.value) for one in first.first] == [("sums", b"2")]
-    assert (nothing.first, nothing.state) == ((), None)
+    assert nothing == Taken(PARTITION, 6)
+    assert last is not None
     assert last.state is not None
     assert (last.state.topic, last.state.partition) == (CHANGELOG, 2)
     assert (last.state.key, last.state.value) == (b"first", b"3")
-    assert runtime._alarms.due(9.0) == [(b"first", b"0")]
+    assert runtime._waker._alarms.due(9.0) == [(b"first", b"0")]
     assert counts == {"part": 2, "repeated": 1, "derived": 2}
 
 
 async def test_a_part_that_comes_again_in_one_assignment_is_not_taken(runtime: Runtime) -> None:
     """Its step was made, and is being settled."""
-    for offset in (5, 6, 5, 6):
-        runtime._take_part(part(offset, b"1"))  # type: ignore[arg-type]
-    assert [taken.offset for taken in runtime._stepping._waiting] == [5, 6]
+    taken = [runtime._taking.part(part(offset, b"1")) for offset in (5, 6, 5, 6)]
+    assert [one and one.offset for one in taken] == [5, 6, None, None]
     assert runtime._states == {b"first": b"2"}
 
 
 async def test_a_part_that_is_missing_ends_the_run(runtime: Runtime) -> None:
     """Before the one after it is taken."""
-    runtime._take_part(part(5, b"1"))  # type: ignore[arg-type]
+    runtime._taking.part(part(5, b"1"))
     with pytest.raises(AppFailedError, match="offset 6 was passed over, 7 came"):
-        runtime._take_part(part(7, b"1"))  # type: ignore[arg-type]
+        runtime._taking.part(part(7, b"1"))
     assert runtime._states == {b"first": b"1"}
 
 

@@ -1,7 +1,10 @@
 """Keys are woken at the time that they last asked for."""
 
-from streams.apps.keyed import Wake
-from streams.apps.waking import Alarms
+import asyncio
+
+from streams.apps.keyed import KeyedApp, Wake
+from streams.apps.waking import Alarms, Waker
+from tests.fakes.clock import ManualClock
 
 
 def test_keys_come_out_when_they_are_due_the_earliest_first() -> None:
@@ -44,3 +47,29 @@ def test_what_is_forgotten_wakes_nobody() -> None:
     alarms.set(b"key", Wake(10.0, b"part"))
     alarms.clear()
     assert (alarms.next_at, alarms.due(99.0)) == (None, [])
+
+
+async def test_keys_are_woken_at_their_time_and_only_by_their_owner() -> None:
+    """One that is due while the keys are somebody else's is woken once they are not."""
+    clock, sent, owned = ManualClock(wall=100.0), [], False
+
+    async def send(parts: list[tuple[bytes, bytes]]) -> None:
+        sent.extend(parts)
+
+    def wake(_: str, state: bytes) -> Wake | None:
+        return Wake(float(state), b"part") if state else None
+
+    app = KeyedApp("app", ("in",), "out", lambda _: (), lambda *_: None, wake)
+    clock.drive(asyncio.get_running_loop())
+    waker = Waker(app, send, may_wake=lambda: owned, clock=clock.wall)
+    running = asyncio.create_task(waker.run())
+    waker.ask(b"soon", b"100.5")
+    waker.ask(b"later", b"103")
+    waker.ask(b"never", b"")
+    for expected in ([], [], [b"soon"], [b"soon", b"later"], [b"soon", b"later"]):
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert [key for key, _ in sent] == expected
+        clock.advance(1.0)
+        owned = clock.wall() >= 102.0
+    running.cancel()
