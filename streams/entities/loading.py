@@ -9,7 +9,7 @@ import structlog
 from streams import metrics
 from streams.entities.gazetteer import Gazetteer
 from streams.entities.linker import Linker
-from streams.entities.reading import SHIPPED, Content, GazetteerError, read_content, rows_of
+from streams.entities.reading import SHIPPED, Content, read_content, rows_of
 from streams.entities.settings import Entities
 
 log = structlog.get_logger(__name__)
@@ -18,6 +18,7 @@ VERSION_CHARS = 12
 
 Signature = tuple[int, int, int]
 """Of a file: inode, size and time of its last change in nanoseconds; equal while it is."""
+_NEVER = (-1, -1, -1)
 
 
 def load_gazetteer(settings: Entities) -> Gazetteer:
@@ -81,7 +82,9 @@ class Reloader:
         self._linker = linker
         self._settings = settings
         self._path = None if settings.file is None else Path(settings.file)
-        self._loaded = self._last = None if self._path is None else _signature(self._path)
+        # Not what the file is like now: it may have changed since it was loaded.
+        self._loaded: Signature | None = _NEVER
+        self._last: Signature | None = _NEVER
 
     async def run(self) -> None:
         """Look until cancelled."""
@@ -99,7 +102,7 @@ class Reloader:
         self._loaded = now
         try:
             new = await asyncio.to_thread(self._read)
-        except GazetteerError as error:
+        except Exception as error:  # noqa: BLE001 - whatever a list holds, the worker goes on
             self._refuse(error)
             return
         metrics.GAZETTEER_STALE.set(0)
@@ -117,13 +120,13 @@ class Reloader:
             return None
         return compiled(contents)
 
-    def _refuse(self, error: GazetteerError) -> None:
+    def _refuse(self, error: Exception) -> None:
         metrics.GAZETTEER_LOADS.labels("refused").inc()
         metrics.GAZETTEER_STALE.set(1)
         log.error(
             "gazetteer_refused",
             file=str(self._path),
-            error=str(error),
+            error=str(error) or repr(error),
             kept=self._linker.gazetteer.version,
             remedy="correct the file; headrace entities check FILE tells more",
         )

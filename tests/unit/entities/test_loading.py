@@ -7,6 +7,7 @@ from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from schemas.events import NewsEvent
+from streams.entities import loading
 from streams.entities.linker import Linker
 from streams.entities.loading import Reloader, load_gazetteer, open_linker
 from streams.entities.reading import GazetteerError
@@ -21,11 +22,11 @@ class Rig:
     def __init__(self, folder: Path) -> None:
         self.file = folder / "mine.csv"
         self.write("Harbour Lines,HBR")
-        settings = Entities(file=str(self.file), extend_default=False)
-        linker = open_linker(settings)
+        self.settings = Entities(file=str(self.file), extend_default=False)
+        linker = open_linker(self.settings)
         assert linker is not None
         self.linker: Linker = linker
-        self.reloader = Reloader(linker, settings)
+        self.reloader = Reloader(linker, self.settings)
 
     def write(self, row: str) -> None:
         """Put one company into the file."""
@@ -70,6 +71,26 @@ async def test_a_file_that_is_still_being_written_is_left(rig: Rig) -> None:
     assert rig.tickers("Nova Lines and more") == ()
     await rig.look(1)
     assert rig.tickers("Nova Lines and more") == ("NOVA",)
+
+
+async def test_a_change_while_the_worker_starts_is_not_missed(rig: Rig) -> None:
+    """Loading a model takes longer than changing a file."""
+    rig.write("Nova Lines,NOV")
+    rig.reloader = Reloader(rig.linker, rig.settings)
+    await rig.look()
+    assert rig.tickers("Nova Lines") == ("NOV",)
+
+
+async def test_whatever_a_list_does_the_old_one_stays(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even what nobody has thought of does not end the worker."""
+    monkeypatch.setattr(loading, "compiled", lambda _: 1 // 0)
+    rig.write("Nova Lines,NOV")
+    with capture_logs() as logs:
+        await rig.look()
+    assert [one["error"] for one in logs] == ["integer division or modulo by zero"]
+    assert rig.tickers("Harbour Lines") == ("HBR",)
 
 
 async def test_a_broken_file_is_refused_and_the_old_list_kept(rig: Rig) -> None:
