@@ -31,7 +31,8 @@ def run_app(app: KeyedApp, settings: Settings) -> NoReturn:
     Raises:
         ConfigurationError: Faust is not installed, or the settings of ``security`` are wrong.
     """
-    if importlib.util.find_spec("faust") is None:
+    # Faust that is imported already cannot be looked for: it has replaced its own module.
+    if "faust" not in sys.modules and importlib.util.find_spec("faust") is None:
         raise ConfigurationError(
             f"app {app.name}: needs Faust, which is not installed; install it with "
             "`pip install 'headrace[apps]'`"

@@ -1,6 +1,7 @@
 """``headrace app`` complains in one line, before it reaches for a broker."""
 
 import importlib.util
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ def test_without_faust_it_says_what_to_install(
     def without_faust(name: str, *rest: Any) -> Any:
         return None if name == "faust" else found(name, *rest)
 
+    monkeypatch.delitem(sys.modules, "faust", raising=False)
     monkeypatch.setattr(importlib.util, "find_spec", without_faust)
     assert "pip install 'headrace[apps]'" in complaint(capsys, "signals")
 
