@@ -150,6 +150,8 @@ class SessionsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """Age at which a segment weighs half of a new one in the mood."""
     most_segments: Annotated[int, msgspec.Meta(ge=1, le=2_000)] = 200
     """Segments of a session that are kept one by one, the newest; none may be overtaken by more."""
+    keep_s: Seconds = 86_400.0
+    """Seconds of silence, by the wall clock, after which none is kept any more."""
     polarities: Annotated[dict[Label, Polarity], msgspec.Meta(min_length=1)] = msgspec.field(
         default_factory=lambda: dict(POLARITIES)
     )
@@ -159,7 +161,7 @@ class SessionsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     @property
     def talk(self) -> TalkSettings:
         """Return what is made of a session's segments."""
-        return TalkSettings(self.half_life_s, self.most_segments, self.polarities)
+        return TalkSettings(self.half_life_s, self.most_segments, self.keep_s, self.polarities)
 
 
 class EntitySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

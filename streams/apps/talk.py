@@ -11,6 +11,8 @@
    answers.
 5. The newest ``most_segments`` are kept; of older ones, what they add to counts and times. What is
    older than a segment that is no longer kept comes too late, and changes nothing.
+6. When nothing new has come for ``keep_s`` by the wall clock, no segment is kept any more, so that
+   sessions that are over take next to no memory. If one goes on, it goes on counting.
 
 So any order gives the same state in which no segment is overtaken by ``most_segments`` others. Only
 the sequence number depends on the way: it counts the changes.
@@ -39,11 +41,13 @@ class TalkSettings:
     Attributes:
         half_life_s: Age at which a segment weighs half of a new one in the mood.
         most_segments: Segments that are kept one by one, the newest.
+        keep_s: Seconds of silence after which none is.
         polarities: What each label of sentiment says, from -1 to 1.
     """
 
     half_life_s: float = 120.0
     most_segments: int = 200
+    keep_s: float = 86_400.0
     polarities: Mapping[str, float] = field(default_factory=lambda: POLARITIES)
 
 
@@ -64,6 +68,8 @@ class Said(msgspec.Struct, frozen=True, array_like=True):
     """Its sentiment, from -1 to 1."""
     speaker: str | None
     is_question: bool | None
+    arrived: float
+    """When its result was read, in seconds since the epoch."""
 
     @property
     def position(self) -> Position:
@@ -106,10 +112,18 @@ class Talk(msgspec.Struct, frozen=True, array_like=True):
     settled: Settled | None = None
     sequence: int = 0
     """Changes so far."""
+    heard: float = 0.0
+    """When something new arrived last, in seconds since the epoch."""
 
 
-def said_in(result: Classification, polarities: Mapping[str, float]) -> Said:
-    """Return what a result says of its session."""
+def said_in(result: Classification, polarities: Mapping[str, float], arrived: float) -> Said:
+    """Return what a result says of its session.
+
+    Args:
+        result: Of a segment.
+        polarities: What each label of sentiment says.
+        arrived: When it was read, in seconds since the epoch.
+    """
     source = result.source
     event = f"{source.topic}:{source.partition}:{source.offset}"
     known = [
@@ -128,6 +142,7 @@ def said_in(result: Classification, polarities: Mapping[str, float]) -> Said:
         mood=max(-1.0, min(1.0, math.fsum(known))) if known else None,
         speaker=result.speaker,
         is_question=result.is_question,
+        arrived=arrived,
     )
 
 
@@ -144,7 +159,23 @@ def hear(talk: Talk, new: Said, settings: TalkSettings) -> Talk | None:
     kept = sorted(by_event.values(), key=lambda one: one.position)
     while len(kept) > settings.most_segments:
         settled = _settle(settled or _NOTHING, kept.pop(0))
-    return Talk(tuple(kept), settled, talk.sequence + 1)
+    return Talk(tuple(kept), settled, talk.sequence + 1, max(talk.heard, new.arrived))
+
+
+def fall_silent(talk: Talk, at: float, settings: TalkSettings) -> Talk | None:
+    """Keep no segments of a session that was silent for long; ``None`` if it was not.
+
+    Args:
+        talk: What is kept of it.
+        at: Up to when nothing new came, in seconds since the epoch.
+        settings: For how long it must be silent.
+    """
+    if not talk.kept or at < talk.heard + settings.keep_s:
+        return None
+    settled = talk.settled or _NOTHING
+    for one in talk.kept:
+        settled = _settle(settled, one)
+    return Talk((), settled, talk.sequence, talk.heard)
 
 
 def state_of(session: str, talk: Talk, settings: TalkSettings) -> SessionState:

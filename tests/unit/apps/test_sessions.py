@@ -32,7 +32,7 @@ def said(number: int, *, offset: int | None = None, **changes: Any) -> Classific
 
 def heard(results: list[Classification], talk: TalkSettings | None = None) -> list[SessionState]:
     """Take all steps; return what was published of the session."""
-    app = sessions(talk)
+    app = sessions(talk, clock=lambda: 1_000.0)
     state, found = None, []
     for one in results:
         for session, part in app.spread(one):
@@ -123,6 +123,38 @@ def test_older_segments_count_on_when_they_are_no_longer_kept() -> None:
     ]
     assert state.first_event_time == MOMENT
     assert heard([*results, said(3, offset=99)], FEW) == states
+
+
+def test_a_session_that_was_silent_for_long_goes_on_counting() -> None:
+    """Its segments are no longer kept; what comes too early in the day wakes nothing up."""
+    now = [1_000.0]
+    app = sessions(TalkSettings(keep_s=60.0), clock=lambda: now[0])
+    assert app.wake is not None
+    state = None
+    for number in range(3):
+        now[0] = 1_000.0 + number
+        ((session, part),) = app.spread(said(number))
+        step = app.step(session, state, part)
+        assert step is not None
+        state = step.state
+    assert state is not None
+    wake = app.wake("call-7", state)
+    assert wake is not None
+    assert wake.at == 1_062.0
+    assert app.step("call-7", state, b"1061.0") is None
+    silent = app.step("call-7", state, wake.part)
+    assert silent is not None
+    assert (silent.derived, app.wake("call-7", silent.state)) == ((), None)
+    assert len(silent.state) < len(state) / 2
+    ((_, late),) = app.spread(said(1, offset=9))
+    assert app.step("call-7", silent.state, late) is None
+    ((_, part),) = app.spread(said(3))
+    step = app.step("call-7", silent.state, part)
+    assert step is not None
+    (outbound,) = step.derived
+    found = decode_session(outbound.value or b"")
+    assert (found.segments, found.sequence, found.intents[0].count) == (4, 4, 4)
+    assert found.first_event_time == MOMENT
 
 
 def test_segments_without_number_are_ordered_by_their_time() -> None:
