@@ -1,6 +1,5 @@
 """Streams of server-sent events."""
 
-import asyncio
 from contextlib import suppress
 
 from aiohttp import web
@@ -15,6 +14,7 @@ from streams.gateway.hubs import Hubs
 from streams.gateway.outbox import Outbox
 from streams.gateway.places import Places
 from streams.gateway.settings import GatewaySettings, refused_topic
+from streams.gateway.silence import Silence
 from streams.gateway.told import server_sent
 from streams.subscription import Choosing, Start
 
@@ -104,17 +104,17 @@ class Streaming:
         """Send what waits, until the client leaves or there is no more."""
         sent = metrics.GATEWAY_EVENTS.labels(topic)
         outbox = follower.outbox
-        with suppress(ConnectionError):
+
+        def tell_position() -> None:
+            if outbox.is_idle:  # else the id would be ahead of what waits
+                outbox.put(_heartbeat(follower.token))
+
+        silence = Silence(self._settings.heartbeat_ms / 1e3, tell_position)
+        with suppress(ConnectionError), silence.watched():
             while True:
-                try:
-                    async with asyncio.timeout(self._settings.heartbeat_ms / 1e3):
-                        frames = await outbox.take()
-                except TimeoutError:
-                    # Something may have come since; a heartbeat's id would be ahead of it.
-                    if outbox.is_idle:
-                        await response.write(_heartbeat(follower.token))
-                    continue
+                frames = await outbox.take()
                 await response.write(b"".join(frames))
+                silence.broken()
                 sent.inc(follower.told)
                 follower.told = 0
 

@@ -15,6 +15,7 @@ from streams.gateway.messages import Ping, Said, Subscribe, Unsubscribe
 from streams.gateway.outbox import Outbox
 from streams.gateway.places import Places
 from streams.gateway.settings import GatewaySettings, refused_topic
+from streams.gateway.silence import Silence
 from streams.gateway.told import message
 from streams.subscription import Start
 
@@ -144,16 +145,12 @@ class Talk:
 
     async def _write(self) -> None:
         """Send what waits, until the client leaves."""
-        with suppress(ConnectionError):
+        silence = Silence(self._settings.heartbeat_ms / 1e3, self._tell_positions)
+        with suppress(ConnectionError), silence.watched():
             while True:
-                try:
-                    async with asyncio.timeout(self._settings.heartbeat_ms / 1e3):
-                        frames = await self._outbox.take()
-                except TimeoutError:
-                    self._tell_positions()
-                    continue
-                for frame in frames:
+                for frame in await self._outbox.take():
                     await self._socket.send_frame(frame, WSMsgType.TEXT)
+                silence.broken()
                 self._count()
 
     def _tell_positions(self) -> None:
