@@ -22,7 +22,7 @@ from streams.settings import load_settings
 @click.option("--log-format", type=click.Choice(["console", "json"]))
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]))
 def command(name: str, config: Path | None, **flags: Any) -> None:
-    """Derive signals or alerts from results, until stopped.
+    """Derive signals, alerts, session states or fused events from results, until stopped.
 
     NAME is one of the apps that ship; each is a consumer group of its own, whose members share the
     partitions. What they derive, and how they are set, is in docs/apps.md.
