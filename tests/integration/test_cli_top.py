@@ -16,10 +16,29 @@ import orjson
 import pytest
 
 from streams.broker import RunningBroker
+from streams.connection import Connection
+from streams.topics import ensure_topics
 from tests.integration.command import finish, headrace, start
-from tests.integration.worker import producing, running_worker
+from tests.integration.worker import (
+    LARGEST,
+    PARTITIONS,
+    TOPICS,
+    producing,
+    running_worker,
+)
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(120)]
+
+
+@pytest.fixture(autouse=True)
+async def topics(broker: RunningBroker) -> None:
+    """The shared topics, made as all tests expect them, whichever comes first."""
+    await ensure_topics(
+        Connection(broker.bootstrap_servers),
+        TOPICS,
+        partitions=PARTITIONS,
+        max_message_bytes=LARGEST,
+    )
 
 
 async def send(servers: str, run: str) -> None:
