@@ -167,7 +167,7 @@ async def test_two_workers_on_a_broker_that_has_a_past(
 
 async def test_the_page_is_there_while_the_log_is_repeated() -> None:
     """Ctrl-C ends it; what was sent until then is answered and counted."""
-    process = await start("demo", "--page", "--json")
+    process = await start("demo", "--page", "--json", "--modality", "news")
     assert process.stderr
     async with asyncio.timeout(120):
         line = b""
