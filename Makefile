@@ -55,7 +55,7 @@ $(BIN)/python:
 
 # Where a developer's environment exists it runs the demo too.
 $(VENV)/.demo: $(BIN)/python pyproject.toml deploy/constraints.txt $(NATIVE)
-	test -e $(VENV)/.dev || $(PIP) install -q -c deploy/constraints.txt -e '.[embedded]'
+	test -e $(VENV)/.dev || $(PIP) install -q -c deploy/constraints.txt -e '.[apps,embedded]'
 	@touch $@
 
 $(VENV)/.dev: $(BIN)/python pyproject.toml deploy/constraints.txt $(NATIVE)
