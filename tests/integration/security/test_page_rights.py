@@ -41,9 +41,10 @@ async def test_what_may_not_be_read_is_named_and_the_rest_is_shown(vault: Vault)
                 groups = await until(events, "groups", holds=lambda _: True)
                 assert groups["members"] == []
                 await allow(admin, "ada", *GROUPS, (TOPIC, CLOSED, READ))
-                await until(events, "groups", holds=lambda data: data["members"])
                 await publish(servers, CLOSED, result(2, event_id="n-2"))
                 assert ids(await until(events, "rows", holds=ids)) == ["n-2"]
                 await until(events, "totals", holds=lambda data: data["problem"] is None)
+            async with gateway_of(login) as url, looking(url) as events:
+                await until(events, "groups", holds=lambda data: data["members"])
         finally:
             await withdraw(admin, "ada", *TOPICS, *GROUPS, (TOPIC, CLOSED, READ))
