@@ -68,15 +68,9 @@ class SignalsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         return SentimentSettings(**{name: getattr(self, name) for name in names})
 
 
-def _rates(rule: str, settings: "AlertsSettings | ConversationsSettings") -> RateSettings:
-    return RateSettings(
-        rule=rule,
-        window_s=settings.window_s,
-        minimum_evidence=settings.minimum_evidence,
-        raise_at=settings.raise_at,
-        clear_at=settings.clear_at,
-        most_evidence=settings.most_evidence,
-    )
+def _rates(settings: "AlertsSettings | ConversationsSettings") -> RateSettings:
+    names = RateSettings.__dataclass_fields__
+    return RateSettings(**{name: getattr(settings, name) for name in names})
 
 
 class AlertsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -88,6 +82,8 @@ class AlertsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """Topic of alerts."""
     labels: tuple[Label, ...] = ()
     """Labels that are a defect; unset for all but those that plainly say that there is none."""
+    rule: Label = DEFECTS.rule
+    """What alerts say was watched for."""
     window_s: Seconds = DEFECTS.window_s
     """Seconds of event time that are looked back on."""
     minimum_evidence: Count = DEFECTS.minimum_evidence
@@ -106,7 +102,7 @@ class AlertsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     @property
     def rates(self) -> RateSettings:
         """Return when alerts are raised and cleared."""
-        return _rates(DEFECTS.rule, self)
+        return _rates(self)
 
 
 class ConversationsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -118,6 +114,8 @@ class ConversationsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_un
     """Topic of alerts."""
     labels: Annotated[tuple[Label, ...], msgspec.Meta(min_length=1)] = tuple(sorted(NEGATIVE))
     """Labels that count."""
+    rule: Label = NEGATIVES.rule
+    """What alerts say was watched for."""
     window_s: Seconds = NEGATIVES.window_s
     """Seconds of event time that are looked back on."""
     minimum_evidence: Count = NEGATIVES.minimum_evidence
@@ -136,7 +134,7 @@ class ConversationsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_un
     @property
     def rates(self) -> RateSettings:
         """Return when alerts are raised and cleared."""
-        return _rates(NEGATIVES.rule, self)
+        return _rates(self)
 
 
 class SessionsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -8,6 +8,8 @@ import msgspec
 from schemas import Alert, AlertState, Classification, Modality, Source, decode_alert
 from streams.apps.alerts import defects, turns
 from streams.apps.keyed import KeyedApp
+from streams.apps.registry import APPS
+from streams.apps.settings import AlertsSettings, AppsSettings
 from tests.fakes.results import MOMENT, result
 
 
@@ -42,6 +44,14 @@ def test_a_line_is_watched_over_its_cameras() -> None:
     (alert,) = alerts_of(defects(), results)
     assert (alert.scope, alert.subject, alert.state) == ("line", "hall-2", AlertState.RAISED)
     assert (alert.rule, alert.value, alert.evidence) == ("defect_rate", 1.0, 10)
+
+
+def test_alerts_are_named_as_the_settings_say() -> None:
+    """Who watches labels of his own sees what an alert is about."""
+    app = APPS["alerts"](AppsSettings(alerts=AlertsSettings(labels=("rust",), rule="rust_rate")))
+    results = [seen(offset, "rust", camera_id="gate") for offset in range(10)]
+    (alert,) = alerts_of(app, results)
+    assert (alert.rule, alert.id.split(":")[0]) == ("rust_rate", "rust_rate")
 
 
 def test_a_camera_of_no_line_is_watched_by_itself() -> None:
