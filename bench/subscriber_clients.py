@@ -76,9 +76,10 @@ async def listen(options: argparse.Namespace) -> None:
     options.from_ns = time.time_ns() + int(options.warm_up_s * 1e9)
     delays_ms = array("d")
     clients: list[Client] = []
+    asked: list[list[int]] = []
     for _ in range(options.clients):
-        asked = chance.sample(range(options.tickers), options.each)
-        query = "&".join(f"ticker=T{one:03}" for one in asked)
+        asked.append(chance.sample(range(options.tickers), options.each))
+        query = "&".join(f"ticker=T{one:03}" for one in asked[-1])
         path = f"/v1/stream/{options.topic}?{query}"
         _, client = await loop.create_connection(
             lambda path=path: Client(path, options, delays_ms), options.host, options.port
@@ -88,7 +89,7 @@ async def listen(options: argparse.Namespace) -> None:
     slow = [_slow(options) for _ in range(options.slow)]
     print(json.dumps({"connected": sum(good)}), flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
-    print(json.dumps(_seen(clients, delays_ms)), flush=True)
+    print(json.dumps(_seen(clients, delays_ms) | {"asked": asked}), flush=True)
     for one in slow:
         one.close()
 
@@ -98,9 +99,7 @@ def _seen(clients: list[Client], delays_ms: "array[float]") -> dict[str, Any]:
     quantiles = np.quantile(delays_ms, (0.5, 0.99, 1)) if delays_ms else (0.0, 0.0, 0.0)
     return {
         "open": sum(client.is_open for client in clients),
-        "events": sum(events),
-        "least": min(events),
-        "most": max(events),
+        "events": events,
         "p50_ms": float(quantiles[0]),
         "p99_ms": float(quantiles[1]),
         "max_ms": float(quantiles[2]),

@@ -9,6 +9,7 @@ import json
 import random
 import time
 from datetime import UTC, datetime
+from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
@@ -38,8 +39,9 @@ def result(number: int, ticker: str, label: str) -> Classification:
     )
 
 
-async def publish(options: argparse.Namespace) -> dict[str, float]:
-    """Send all; return how many, how long it took and how far behind its schedule it fell."""
+async def publish(options: argparse.Namespace) -> dict[str, Any]:
+    """Send all; return how many, of which instruments, and how far behind its schedule it fell."""
+    by_ticker = [0] * options.tickers
     chance = random.Random(options.seed)  # noqa: S311 - a load, no secret
     producer = AIOKafkaProducer(
         bootstrap_servers=options.bootstrap_servers, acks="all", enable_idempotence=True
@@ -52,7 +54,7 @@ async def publish(options: argparse.Namespace) -> dict[str, float]:
             due = min(int((time.monotonic() - began) * options.rate) + 1, count)
             while sent < due:
                 behind_s = max(behind_s, time.monotonic() - began - sent / options.rate)
-                await _send(producer, options, chance, sent)
+                by_ticker[await _send(producer, options, chance, sent)] += 1
                 sent += 1
             await asyncio.sleep(TICK_S)
         await producer.flush()
@@ -60,6 +62,7 @@ async def publish(options: argparse.Namespace) -> dict[str, float]:
         await producer.stop()
     return {
         "sent": sent,
+        "by_ticker": by_ticker,
         "seconds": time.monotonic() - began,
         "behind_ms": behind_s * 1e3,
     }
@@ -67,12 +70,14 @@ async def publish(options: argparse.Namespace) -> dict[str, float]:
 
 async def _send(
     producer: AIOKafkaProducer, options: argparse.Namespace, chance: random.Random, number: int
-) -> None:
-    ticker = f"T{chance.randrange(options.tickers):03}"
+) -> int:
+    chosen = chance.randrange(options.tickers)
+    ticker = f"T{chosen:03}"
     sent = encode_result(result(number, ticker, chance.choice(LABELS)), key=ticker.encode())
     again = 2 if chance.random() < options.repeated else 1
     for _ in range(again):
         await producer.send(options.topic, sent.value, key=sent.key, headers=sent.headers)
+    return chosen
 
 
 def main() -> None:
