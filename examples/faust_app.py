@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import orjson
 
 from schemas import Classification, HeadraceError, Outbound
-from streams.app_process import run_app
+from streams.app_host import run_app
 from streams.apps.keyed import KeyedApp, Step, Wake
 from streams.settings import load_settings
 

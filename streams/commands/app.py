@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from streams.app_process import run_app
+from streams.app_host import run_app
 from streams.apps.registry import APPS
 from streams.options import config_option
 from streams.settings import load_settings

@@ -13,7 +13,7 @@ from tests.integration.app import app_run, headlines, publish
 
 DEAF = """
 import asyncio
-from streams.app_process import run_app
+from streams.app_host import run_app
 from streams.apps.faust_runtime import Runtime
 from streams.apps.registry import APPS
 from streams.settings import load_settings

@@ -7,7 +7,7 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError
 
-from streams.app_watch import AppWatch, Unread
+from streams.app_host.watch import AppWatch, Unread
 from streams.apps.pulse import AppFailedError
 from tests.fakes.clock import ManualClock
 

@@ -12,7 +12,7 @@ from inference.clock import SystemClock
 from schemas.errors import ConfigurationError, HeadraceError
 from streams import metrics
 from streams.access import explained
-from streams.app_watch import AppWatch, Unread
+from streams.app_host.watch import AppWatch, Unread
 from streams.apps.faust_clients import ClientSettings
 from streams.apps.faust_runtime import Runtime
 from streams.apps.keyed import KeyedApp

@@ -42,7 +42,7 @@ def run_app(app: KeyedApp, settings: Settings) -> NoReturn:
     for name in _FAUST_LOGGERS:
         logging.getLogger(name).setLevel(max(logging.ERROR, logging.root.level))
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    from streams.app_service import serve_app  # noqa: PLC0415 - Faust takes a while to import
+    from streams.app_host.service import serve_app  # noqa: PLC0415 - Faust takes a while to import
 
     status = asyncio.run(serve_app(app, settings))
     sys.stdout.flush()
