@@ -130,6 +130,7 @@ async def test_what_is_not_accepted_is_told_by_status_and_field(
         assert (await answered(served.send(topic, news(7))))[1]["offset"] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.real_kafka
 async def test_a_broker_that_dies_loses_no_event_and_no_stream(
     kafka_factory: BrokerFactory,

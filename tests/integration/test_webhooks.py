@@ -263,6 +263,7 @@ async def test_a_topic_that_is_added_begins_at_its_end_although_the_group_is_at_
         assert await committed(servers, one.group, new) == [3]
 
 
+@pytest.mark.slow
 async def test_two_processes_share_the_work_and_a_killed_one_loses_nothing(
     broker: RunningBroker, topic_factory: TopicFactory, tmp_path: Path
 ) -> None:

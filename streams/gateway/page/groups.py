@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 
 import msgspec
@@ -115,7 +116,14 @@ class GroupWatch:
         """
         if not self._named:
             ours = {one.group for one in positions if kind_of(one.topic) is not TopicKind.OTHER}
-            chosen = sorted(ours)[:MOST_GROUPS]
+            alive = {one.group for one in positions if one.member is not None}
+            lag = Counter[str]()
+            for one in positions:
+                lag[one.group] += one.lag or 0
+            # Those that somebody reads for come first, then those furthest behind.
+            ranked = sorted(ours, key=lambda name: (name not in alive, -lag[name], name))
+            chosen = ranked[:MOST_GROUPS]
+            self._left_out += len(ranked) - len(chosen)
             self._chosen = [*chosen, *refused]
             positions = [one for one in positions if one.group in chosen]
         return sorted(positions, key=lambda one: (-(one.lag or 0), one.topic, one.partition))

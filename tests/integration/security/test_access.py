@@ -123,6 +123,7 @@ async def test_every_right_that_is_missing_is_named(
     assert "lacks Write on topic results.news; grant" in done.stderr
 
 
+@pytest.mark.slow
 async def test_rights_may_go_and_come_while_a_worker_runs(
     topics: Vault, admin: AIOKafkaAdminClient, tmp_path: Path
 ) -> None:

@@ -118,7 +118,17 @@ async def test_of_very_many_groups_it_is_told_that_some_are_left_out() -> None:
     broker = Broker({f"group-{number:04}": {OURS: 1} for number in range(MOST_LISTED + 7)})
     found = await look(GroupWatch(), broker)
     assert len(broker.asked) == MOST_LISTED
-    assert (len(found.states), found.left_out) == (MOST_GROUPS, 7)
+    assert (len(found.states), found.left_out) == (MOST_GROUPS, MOST_LISTED + 7 - MOST_GROUPS)
+
+
+async def test_of_many_groups_those_furthest_behind_are_shown() -> None:
+    """Whatever their names; the next looks are at the same."""
+    offsets = {f"group-{number:02}": {OURS: 10} for number in range(MOST_GROUPS + 5)}
+    broker = Broker(offsets | {"zulu": {OURS: 3}})
+    watch = GroupWatch()
+    for _ in range(2):
+        found = await look(watch, broker)
+        assert ("zulu" in found.states, found.left_out) == (True, 6)
 
 
 @pytest.mark.parametrize(
