@@ -7,6 +7,7 @@ a rebalance that has lost records, which were put back to be read again. Ours dr
 twice is known by its offset where it is taken.
 """
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
@@ -73,6 +74,17 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):
             heartbeat_interval_ms=clients.session_timeout_ms // HEARTBEATS,
             rebalance_timeout_ms=3 * clients.session_timeout_ms,
         )
+
+    async def on_thread_stop(self) -> None:
+        """Stop the consumer in a task of its own.
+
+        aiokafka (0.14) lets the cancellation of its own tasks out where a fetch was being repeated.
+        It would end Faust's thread, and a stop would wait for that in vain.
+        """
+        await super(driver.AIOKafkaConsumerThread, self).on_thread_stop()
+        if self._consumer is not None:
+            stopping = asyncio.create_task(self._consumer.stop())
+            await asyncio.gather(stopping, return_exceptions=True)
 
 
 class _Consumer(driver.Consumer):

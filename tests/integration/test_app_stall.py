@@ -2,14 +2,19 @@
 
 import asyncio
 import os
+import signal
 import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from streams.apps.faust_runtime import STOP_S
 from streams.broker import RunningBroker
-from tests.integration.app import app_run, headlines, publish
+from streams.connection import Connection
+from streams.topics import ensure_topics
+from tests.conftest import BrokerFactory
+from tests.integration.app import PARTITIONS, AppRun, app_run, headlines, publish
 
 DEAF = """
 import asyncio
@@ -63,3 +68,24 @@ async def test_an_app_that_hears_nothing_ends(real_kafka: RunningBroker, tmp_pat
                 process.kill()
                 await process.wait()
     assert "nothing moved for 5 s, with 40 records unread" in log.read_text()
+
+
+@pytest.mark.slow
+async def test_an_app_whose_broker_dies_as_it_stops_ends_in_order(
+    kafka_factory: BrokerFactory, tmp_path: Path
+) -> None:
+    """As where both run on one machine that goes down: with status 0, soon, and no traceback."""
+    async with kafka_factory() as broker:
+        run = AppRun(broker.bootstrap_servers, tmp_path, "signals", "results", "derived", "app")
+        connection = Connection(run.servers)
+        await ensure_topics(connection, [run.inputs, run.output], partitions=PARTITIONS)
+        process = await run.start()
+        try:
+            await process.until_ready()
+            await broker.kill()
+            began = time.monotonic()
+            assert await process.end(signal.SIGTERM) == 0, run.logs()
+            assert time.monotonic() - began < STOP_S, run.logs()
+            assert "Traceback" not in run.logs()
+        finally:
+            await process.end(signal.SIGKILL)
