@@ -22,7 +22,7 @@ from tests.integration.worker import (
     wait_for_records,
 )
 
-pytestmark = [pytest.mark.real_kafka, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.real_kafka, pytest.mark.slow, pytest.mark.timeout(300)]
 
 EVENTS = 4_000
 

@@ -68,6 +68,7 @@ def test_a_table_and_a_directory_are_enough(trained: tuple[Path, Done]):
     assert not (out / ".training").exists()
 
 
+@pytest.mark.slow
 async def test_a_run_that_was_stopped_goes_on_to_the_same_weights(
     headlines: Path, trained: tuple[Path, Done], tmp_path: Path
 ):

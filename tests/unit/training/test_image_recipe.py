@@ -80,6 +80,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     return settings.out, report.lines
 
 
+@pytest.mark.slow
 def test_it_learns(made: tuple[Path, list[str]]):
     """Three kinds, a third by chance; new images through the engine as a worker runs it."""
     engine = load_engine(made[0])
@@ -94,6 +95,7 @@ def test_it_learns(made: tuple[Path, list[str]]):
         assert sum(map(str.__eq__, answers, labels)) >= 22
 
 
+@pytest.mark.slow
 def test_its_card_says_what_it_is_and_costs(made: tuple[Path, list[str]]):
     """Work counts the stem, and is a share of the teacher's."""
     card = (made[0] / "README.md").read_text(encoding="utf-8")
