@@ -45,7 +45,7 @@ class Look:
 
     Attributes:
         state: In the broker's words.
-        standings: Of every partition of the input topics.
+        standings: Of every partition of the input topics that the group reads, or would read.
         letters: Where dead-letter topics end, summed over their partitions.
     """
 
@@ -66,7 +66,8 @@ class GroupReader:
 
     Args:
         topics: Input topics, with their numbers of partitions.
-        letters: Dead-letter topics, likewise.
+        optional: Those of them that are shown only if the group reads them, or reads nothing.
+        letters: Dead-letter topics, with their numbers of partitions.
     """
 
     def __init__(
@@ -74,13 +75,16 @@ class GroupReader:
         admin: AIOKafkaAdminClient,
         consumer: AIOKafkaConsumer,
         group: str,
+        *,
         topics: Mapping[str, int],
+        optional: Collection[str],
         letters: Mapping[str, int],
     ) -> None:
         self._admin = admin
         self._consumer = consumer
         self._group = group
         self._topics = topics
+        self._optional = frozenset(optional)
         self._letters = letters
 
     async def look(self) -> Look:
@@ -121,7 +125,9 @@ class GroupReader:
             for topic, numbers in member.partitions.items()
             for number in numbers
         }
-        partitions = sorted(_partitions(self._topics) | owners.keys() | committed.keys())
+        read = owners.keys() | committed.keys()
+        shown = self._shown({one.topic for one in read})
+        partitions = sorted(_partitions(shown) | read)
         letters = _partitions(self._letters)
         ends = await self._offsets({*partitions, *letters})
         fresh = [one for one in partitions if one not in committed]
@@ -144,6 +150,18 @@ class GroupReader:
             },
         )
 
+    def _shown(self, read: Collection[str]) -> dict[str, int]:
+        """Return the input topics of which every partition is shown.
+
+        Without settings of its own, a worker reads the topics of some modalities or all: where it
+        reads any, the others are not waiting for it.
+        """
+        return {
+            topic: count
+            for topic, count in self._topics.items()
+            if not read or topic in read or topic not in self._optional
+        }
+
     async def _offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         ends: dict[TopicPartition, int] = {}
         if partitions:
@@ -153,15 +171,20 @@ class GroupReader:
 
 @asynccontextmanager
 async def reading(
-    connection: Connection, group: str, topics: Mapping[str, int], letters: Mapping[str, int]
+    connection: Connection,
+    group: str,
+    *,
+    topics: Mapping[str, int],
+    optional: Collection[str],
+    letters: Mapping[str, int],
 ) -> AsyncIterator[GroupReader]:
-    """Connect what looks at a group.
+    """Connect what looks at a group; the arguments are those of :class:`GroupReader`.
 
     Raises:
         BrokerError: No broker answers.
     """
     async with open_admin(connection) as admin, open_consumer(connection) as consumer:
-        yield GroupReader(admin, consumer, group, topics, letters)
+        yield GroupReader(admin, consumer, group, topics=topics, optional=optional, letters=letters)
 
 
 def _partitions(counts: Mapping[str, int]) -> set[TopicPartition]:

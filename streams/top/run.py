@@ -94,12 +94,15 @@ async def watching(
     """
     counts = await partition_counts(connection)
     topics = {one.topic: counts[one.topic] for one in routes if one.topic in counts}
+    optional = [one.topic for one in routes if not one.required]
     letters = {
         one.dead_letters: counts[one.dead_letters] for one in routes if one.dead_letters in counts
     }
     clock = SystemClock()
     async with AsyncExitStack() as stack:
-        reader = await stack.enter_async_context(reading(connection, group, topics, letters))
+        reader = await stack.enter_async_context(
+            reading(connection, group, topics=topics, optional=optional, letters=letters)
+        )
         look = await reader.first_look()
         if look.is_absent:
             raise ConfigurationError(
