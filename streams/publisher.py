@@ -49,6 +49,8 @@ class Parcel:
     fallback: Callable[[], Outbound] | None = None
     patient: bool = False
     attempts: int = 1
+    partition: int | None = None
+    """In a transaction; ``None`` for that of its key."""
 
 
 class Publisher:

@@ -3,15 +3,18 @@
 import asyncio
 import time
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any
 
 import structlog
+from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
 from inference.clock import SystemClock
 from schemas.errors import ConfigurationError, HeadraceError
 from streams import metrics
 from streams.access import explained
+from streams.app_host.transactions import StepTransactions
 from streams.app_host.watch import AppWatch, Unread
 from streams.apps.faust_clients import ClientSettings
 from streams.apps.faust_runtime import Runtime
@@ -19,6 +22,9 @@ from streams.apps.keyed import KeyedApp
 from streams.apps.taking import own_topics
 from streams.clients import open_consumer, pass_over_client_futures
 from streams.connection import Connection
+from streams.delivery.committed import GroupOffsets
+from streams.delivery.mode import DeliveryMode
+from streams.delivery.opening import make_producer
 from streams.health import Health, serve
 from streams.settings import Settings
 from streams.signals import on_stop_signals
@@ -73,10 +79,10 @@ async def _serve(app: KeyedApp, settings: Settings, stop: asyncio.Event) -> None
         runner, port = await serve(health, host=settings.metrics_host, port=settings.metrics_port)
         log.info("listening", url=f"http://{settings.metrics_host}:{port}")
     try:
-        partitions = await prepare_topics(app, name, connection, settings)
+        await prepare_topics(app, name, connection, settings)
         health.met("broker")
-        async with open_consumer(connection) as consumer:
-            runtime = _runtime(app, name, partitions, settings)
+        async with open_consumer(connection) as consumer, open_consumer(connection) as reader:
+            runtime = _runtime(app, name, reader, settings)
             stall_s = settings.apps.stall_ms / 1_000
             watch = AppWatch(runtime, Unread(consumer), clock=SystemClock(), stall_s=stall_s)
             log.info("app_starting", app=app.name, inputs=list(app.inputs), output=app.output)
@@ -87,18 +93,28 @@ async def _serve(app: KeyedApp, settings: Settings, stop: asyncio.Event) -> None
             await runner.cleanup()
 
 
-def _runtime(app: KeyedApp, name: str, partitions: int, settings: Settings) -> Runtime:
+def _runtime(app: KeyedApp, name: str, reader: AIOKafkaConsumer, settings: Settings) -> Runtime:
+    connection = settings.connection(name)
     clients = ClientSettings(
-        options=settings.connection(name).client_options(),
+        options=connection.client_options(),
         session_timeout_ms=settings.session_timeout_ms,
         request_timeout_ms=settings.request_timeout_ms,
         max_request_size=settings.max_record_bytes,
     )
+    transactions = None
+    if settings.apps.delivery is DeliveryMode.EXACTLY_ONCE:
+        transactions = StepTransactions(
+            group=name,
+            make_producer=partial(make_producer, settings),
+            offsets=GroupOffsets(connection, name),
+        )
 
     def count(outcome: str, more: int) -> None:
         metrics.APP_RECORDS.labels(app.name, outcome).inc(more)
 
-    return Runtime(app, name=name, partitions=partitions, clients=clients, count=count)
+    return Runtime(
+        app, name=name, clients=clients, reader=reader, transactions=transactions, count=count
+    )
 
 
 async def _first_end(*coroutines: Coroutine[Any, Any, None]) -> None:
@@ -132,8 +148,8 @@ async def _show(runtime: Runtime, health: Health) -> None:
 
 async def prepare_topics(
     app: KeyedApp, name: str, connection: Connection, settings: Settings
-) -> int:
-    """Create what is missing of an app's topics; return the partitions of its inner topic.
+) -> None:
+    """Create what is missing of an app's topics.
 
     Raises:
         TopicRefusedError: A topic is missing and may not be created.
@@ -164,4 +180,3 @@ async def prepare_topics(
             f"topic {changelog}: has {found} partitions and {parts} has {counts[parts]}; a key's "
             "state must be where its parts are: choose another apps.prefix, or delete both topics"
         )
-    return counts[parts]

@@ -14,14 +14,14 @@ from typing import Any
 
 import faust
 from aiokafka import AIOKafkaConsumer
-from faust.tables.manager import TableManager
-from faust.tables.recovery import Recovery
 from faust.transport.drivers import aiokafka as driver
 
 HEARTBEATS = 4
 """Heartbeats within the time after which a silent member is given up."""
 MAX_POLL_RECORDS = 500
 FETCH_WAIT_MS = 500
+LONGEST_RESTORING_MS = 3_600_000
+"""Nothing is fetched while tables are read; whether that moves is watched by others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):
             auto_offset_reset="earliest",
             isolation_level="read_committed",
             max_poll_records=MAX_POLL_RECORDS,
-            max_poll_interval_ms=10 * clients.session_timeout_ms,
+            max_poll_interval_ms=max(LONGEST_RESTORING_MS, 10 * clients.session_timeout_ms),
             fetch_max_wait_ms=FETCH_WAIT_MS,
             request_timeout_ms=clients.request_timeout_ms,
             session_timeout_ms=clients.session_timeout_ms,
@@ -131,37 +131,11 @@ class _Transport(driver.Transport):
     Producer = _Producer
 
 
-class _Recovery(Recovery):
-    async def _build_offsets(
-        self, consumer: Any, tps: set[Any], destination: Any, title: str
-    ) -> None:
-        """Read changelogs from their beginning, into an empty table.
-
-        Where Faust goes on from what it has noted, that may be a record of an earlier recovery
-        which a rebalance interrupted: what comes before it would be missing.
-        """
-        for table in self.tables.values():
-            table.data.data.clear()
-        self.buffers.clear()
-        destination.clear()
-        destination.update(dict.fromkeys(tps))
-        await super()._build_offsets(consumer, tps, destination, title)
-
-
-class _TableManager(TableManager):
-    @property
-    def recovery(self) -> Recovery:
-        if self._recovery is None:
-            self._recovery = _Recovery(self.app, self, beacon=self.beacon, loop=self.loop)
-        return self._recovery
-
-
 class FaustApp(faust.App):
-    """A Faust app without web server, directories and leader topic.
+    """A Faust app without tables, web server, directories and leader topic.
 
     Args:
         name: Names the consumer group and begins the names of its topics.
-        partitions: Of its tables.
         clients: How to reach the broker.
         allow: Raises where this process may no longer write.
     """
@@ -170,7 +144,6 @@ class FaustApp(faust.App):
         self,
         name: str,
         *,
-        partitions: int,
         clients: ClientSettings,
         allow: Callable[[], None],
     ) -> None:
@@ -182,13 +155,10 @@ class FaustApp(faust.App):
             store="memory://",
             key_serializer="raw",
             value_serializer="raw",
-            topic_partitions=partitions,
             topic_allow_declare=False,
             topic_disable_leader=True,
-            table_standby_replicas=0,
             stream_wait_empty=False,
             web_enabled=False,
-            TableManager=_TableManager,
             broker_session_timeout=clients.session_timeout_ms / 1e3,
             broker_request_timeout=clients.request_timeout_ms / 1e3,
             producer_request_timeout=clients.request_timeout_ms / 1e3,
@@ -203,7 +173,7 @@ class FaustApp(faust.App):
         return _Transport(self.conf.broker_producer, self)
 
     def _create_directories(self) -> None:
-        """Leave the disk alone: the table is in memory."""
+        """Leave the disk alone."""
 
 
 def _urls(bootstrap_servers: str) -> list[str]:

@@ -1,29 +1,32 @@
 """Runs a :class:`~streams.apps.keyed.KeyedApp` on Faust: at least once, each step as if once.
 
-Faust takes part in the group, fetches, and restores the table from its changelog. It is not left
-to say what may be committed: it acknowledges events whose handler raised, and those that it passes
-over because a rebalance began while they waited; and it commits beyond what is not acknowledged
-where nothing was committed before. The topics are therefore read without its acknowledgements,
-and the protocol is this one:
+Faust takes part in the group and fetches. It is not left to say what may be committed: it
+acknowledges events whose handler raised, and those that it passes over because a rebalance began
+while they waited; and it commits beyond what is not acknowledged where nothing was committed
+before. The topics are therefore read without its acknowledgements, and the protocol is this one:
 
-1. The group's assignment changed and the table is restored. The flow is stopped until it is known
-   where each partition goes on: at what is committed, or else at its beginning.
+1. The group's assignment changed. The flow is stopped until the states of owned partitions are read
+   from the changelog (:mod:`streams.apps.tables`), and it is known where each partition goes on: at
+   what is committed, or else at its beginning.
 2. A result is taken and spread. Its parts are sent to the inner topic and acknowledged; then the
    result's offset may be committed (:mod:`streams.apps.settling`).
-3. A part is taken and its step made, on the state in memory. What is derived is sent and
-   acknowledged; then the state goes to the changelog and is acknowledged; then the part's offset
-   may be committed. A crash in between repeats the step, on the earlier state or on its own: the
-   same is derived again, or the step knows the repetition.
+3. A part is taken and its step made, on the state in memory. At least once: what is derived is sent
+   and acknowledged; then the state goes to the changelog and is acknowledged; then the part's
+   offset may be committed. A crash in between repeats the step, on the earlier state or on its own:
+   the same is derived again, or the step knows the repetition. Exactly once: all three are one
+   transaction, and whoever owned the partition before was fenced ahead of 1
+   (:class:`streams.apps.writing.Transactions`).
 4. At every commit interval the positions of owned partitions are committed, by explicit offset.
 5. Partitions are about to be revoked: no more is taken, what was taken is settled within the drain
-   time and committed. Then the table is forgotten, all of it: what is owned next is read again from
-   the changelog, because another member may have written there.
-6. A part that is missing in between (Faust's buffers were lost), a failed acknowledgement, a table
-   that was not restored to its end, or a process that slept longer than its session ends
-   :meth:`Runtime.run` with an error. Its process must end too, and be started again.
+   time and committed. Of partitions that come back, what the changelog got since is read, because
+   another member may have written there.
+6. A part that is missing in between (Faust's buffers were lost), a failed acknowledgement, or a
+   process that slept longer than its session ends :meth:`Runtime.run` with an error. Its process
+   must end too, and be started again.
 
 Of 6, the last matters most: while a process sleeps, the broker gives its partitions to another,
-and a state that it wrote afterwards would replace a newer one.
+and a state that it wrote afterwards would replace a newer one. At least once, that can still happen
+to one that is frozen between its look at the clock and the write to the socket.
 """
 
 import asyncio
@@ -32,15 +35,17 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 
 import structlog
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from faust.types import StreamT
 
 from streams.apps.faust_clients import ClientSettings, FaustApp
 from streams.apps.keyed import KeyedApp
 from streams.apps.pulse import AppFailedError, Pulse
 from streams.apps.settling import Outgoing, Settler, Taken
-from streams.apps.taking import TABLE, Count, Taking, own_topics
+from streams.apps.tables import Tables
+from streams.apps.taking import Count, Taking, own_topics
 from streams.apps.waking import Waker
+from streams.apps.writing import AtLeastOnce, Transactions
 
 log = structlog.get_logger(__name__)
 
@@ -57,8 +62,9 @@ class Runtime:
     Args:
         app: What is run.
         name: Names the group and begins the names of the app's own topics.
-        partitions: Of the inner topic and the changelog, which exist.
         clients: How to reach the broker.
+        reader: Reads the changelog: of no group, for nothing else, committed records only.
+        transactions: What steps lead to is written in; unset for at least once.
         count: Told of what happens.
         clock: Unix seconds.
     """
@@ -68,29 +74,30 @@ class Runtime:
         app: KeyedApp,
         *,
         name: str,
-        partitions: int,
         clients: ClientSettings,
+        reader: AIOKafkaConsumer,
+        transactions: Transactions | None = None,
         count: Count = lambda *_: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._count = count
         self._pulse = Pulse(clients.session_timeout_ms / 1e3)
-        self._faust: Any = FaustApp(
-            name, partitions=partitions, clients=clients, allow=self._pulse.check
-        )
-        self._parts_topic, self._changelog_topic = own_topics(name)
+        self._faust: Any = FaustApp(name, clients=clients, allow=self._pulse.check)
+        self._parts_topic, changelog = own_topics(name)
+        self._tables = Tables(changelog, reader)
         agents = {self._spread: app.inputs, self._step: (self._parts_topic,)}
         for agent, topics in agents.items():
             channel = self._faust.topic(*topics, key_type=bytes, value_type=bytes, acks=False)
             self._faust.agent(channel)(agent)
-        self._table: Any = self._faust.Table(TABLE, key_type=bytes, value_type=bytes)
-        self._spreading = Settler(self._send, self._pulse.check)
-        self._stepping = Settler(self._send, self._pulse.check)
+        one_by_one = AtLeastOnce(self._send, wrote=self._tables.wrote, allow=self._pulse.check)
+        self._transactions = transactions
+        self._spreading = Settler(one_by_one.write)
+        self._stepping = Settler((transactions or one_by_one).write)
         self._waker = Waker(app, self._send_parts, may_wake=lambda: self.is_open, clock=clock)
         self._taking = Taking(
             app,
             name=name,
-            states=lambda: self._states,
+            states=self._tables.states,
             changed=self._waker.ask,
             count=count,
         )
@@ -99,14 +106,12 @@ class Runtime:
         self._committing = asyncio.Lock()
         self._committed: dict[TopicPartition, int] = {}
         self.is_open = False
-        """Whether records are taken: partitions are assigned and the table is restored."""
+        """Whether records are taken: partitions are assigned and their states are read."""
 
     @property
     def progress(self) -> int:
-        """Moves as long as records are settled, or the table is being restored."""
-        restored = self._faust.tables.recovery.active_offsets.values()
-        seen: int = sum(offset for offset in restored if offset is not None)
-        return self._spreading.settled + self._stepping.settled + seen
+        """Moves as long as records are settled, or states are being read."""
+        return self._spreading.settled + self._stepping.settled + self._tables.read
 
     @property
     def in_flight(self) -> int:
@@ -146,6 +151,8 @@ class Runtime:
         finally:
             for task in (stopping, starting, *running):
                 task.cancel()
+            if self._transactions:
+                await self._transactions.give_up()
             await self._stop_faust()
             await asyncio.gather(stopping, starting, *running, return_exceptions=True)
 
@@ -198,12 +205,6 @@ class Runtime:
         except Exception as error:  # noqa: BLE001 - Faust would go on with the next event
             self._fail(error)
 
-    @property
-    def _states(self) -> dict[bytes, bytes]:
-        """The table in memory, past what would write each change to the changelog at once."""
-        states: dict[bytes, bytes] = self._table.data.data
-        return states
-
     async def _send(self, record: Outgoing) -> Awaitable[Any]:
         acknowledged: Awaitable[Any] = await self._faust.producer.send(
             record.topic, record.key, record.value, record.partition, None, record.headers
@@ -239,69 +240,51 @@ class Runtime:
         self._faust.flow_control.suspend()
 
     async def _give_up(self) -> None:
-        """Settle and commit what was taken, then forget what belongs to the assignment."""
+        """Settle and commit what was taken, then forget where partitions stand."""
         self._assignment += 1
         self.is_open = False
         if not await self._drained():
             raise AppFailedError(f"a rebalance waited {DRAIN_S:g} s for records to be settled")
         await self._commit()
+        if self._transactions:
+            await self._transactions.give_up()
         for settler in (self._spreading, self._stepping):
             settler.forget()
         self._taking.next.clear()
         self._committed.clear()
         self._waker.clear()
-        self._states.clear()
-        self._faust.tables.recovery.active_offsets.clear()
         log.info("partitions_given_up")
 
     async def _take_over(self) -> None:
-        """Learn where each partition goes on; Faust starts the flow afterwards.
-
-        It would let records in before it has put the positions back, and then clear its buffers.
-        """
+        """Learn where each partition goes on; Faust starts the flow afterwards."""
+        self._assignment += 1
         assignment = self._assignment
+
+        def may_go_on() -> bool:
+            return assignment == self._assignment
+
         self._stop_flow()
         consumer = self._faust.consumer
         owned = {TopicPartition(*one) for one in consumer.assignment()}
-        tables = {one for one in owned if one.topic == self._changelog_topic}
-        rest = owned - tables
-        ends = await consumer.highwaters(*owned) if owned else {}
-        committed = await consumer.seek_to_committed() if rest else {}
-        begins = await consumer.earliest_offsets(*rest) if rest else {}
-        if assignment != self._assignment:
+        parts = {one for one in owned if one.topic == self._parts_topic}
+        fenced = await self._transactions.take_over(parts) if self._transactions else {}
+        mine = {one.partition for one in parts}
+        if not await self._tables.restore(mine, may_go_on=may_go_on):
             return  # another rebalance began meanwhile
-        self._check_restored({one: ends[one] for one in tables})
-        self._check_together(owned)
-        for one in rest:
+        ends = await consumer.highwaters(*owned) if owned else {}
+        committed = {**(await consumer.seek_to_committed() if owned else {}), **fenced}
+        begins = await consumer.earliest_offsets(*owned) if owned else {}
+        if not may_go_on():
+            return
+        for one in owned:
             at = committed.get(one) or 0
             # A topic that was made anew is read from its beginning.
             self._committed[one] = at if begins[one] <= at <= ends[one] else begins[one]
         self._taking.next = dict(self._committed)
-        for key, state in self._states.items():
+        for key, state in self._tables.items():
             self._waker.ask(key, state)
         self.is_open = True
-        log.info("partitions_taken_over", partitions=len(rest), keys=len(self._states))
-
-    def _check_restored(self, ends: Mapping[TopicPartition, int]) -> None:
-        offsets = self._faust.tables.recovery.active_offsets
-        for partition, end in ends.items():
-            reached = offsets.get(partition)
-            if end > 0 and (reached is None or reached < end - 1):
-                raise AppFailedError(
-                    f"{partition.topic}/{partition.partition}: was restored to {reached} of {end}"
-                )
-
-    def _check_together(self, owned: set[TopicPartition]) -> None:
-        """Make sure that the parts of a key come where its state is."""
-        parts, states = (
-            {one.partition for one in owned if one.topic == topic}
-            for topic in (self._parts_topic, self._changelog_topic)
-        )
-        if parts != states:
-            raise AppFailedError(
-                f"partitions {sorted(parts)} of {self._parts_topic} were assigned with "
-                f"{sorted(states)} of {self._changelog_topic}; both topics must have as many"
-            )
+        log.info("partitions_taken_over", partitions=len(owned), keys=len(self._tables))
 
     async def _drained(self) -> bool:
         return all([await each.drain(DRAIN_S) for each in (self._spreading, self._stepping)])
@@ -315,6 +298,13 @@ class Runtime:
         async with self._committing:
             self._pulse.check()
             positions = self.positions
-            moved = {one: at for one, at in positions.items() if at != self._committed.get(one)}
+            moved = {
+                one: at
+                for one, at in positions.items()
+                if at != self._committed.get(one) and not self._is_in_transactions(one)
+            }
             if moved and await self._faust.consumer._commit(moved):  # noqa: SLF001
                 self._committed |= {one: moved[one] for one in self._committed.keys() & moved}
+
+    def _is_in_transactions(self, partition: TopicPartition) -> bool:
+        return self._transactions is not None and partition.topic == self._parts_topic

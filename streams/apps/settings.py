@@ -12,6 +12,7 @@ from streams.apps.fusing import FusionSettings
 from streams.apps.rates import RateSettings
 from streams.apps.sentiment import POLARITIES, SentimentSettings
 from streams.apps.talk import TalkSettings
+from streams.delivery.mode import DeliveryMode
 
 TopicName = Annotated[str, msgspec.Meta(pattern=r"^(?!\.{1,2}$)[a-zA-Z0-9._-]{1,249}$")]
 Inputs = Annotated[tuple[TopicName, ...], msgspec.Meta(min_length=1)]
@@ -240,6 +241,9 @@ class AppsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     prefix: Annotated[str, msgspec.Meta(pattern=r"^[a-zA-Z0-9._-]{1,100}$")] = "headrace"
     """Begins the names of each app's consumer group, inner topic and changelog; the app's name
     follows. Another prefix is another app, which starts from nothing."""
+    delivery: DeliveryMode = DeliveryMode.AT_LEAST_ONCE
+    """Whether what is derived may be published again after a crash (`at_least_once`), or is written
+    in transactions (`exactly_once`)."""
     stall_ms: Annotated[float, msgspec.Meta(ge=5_000, le=3_600_000)] = 30_000.0
     """Records at the broker without progress for this long end the process."""
     signals: SignalsSettings = SignalsSettings()

@@ -1,25 +1,18 @@
-"""The order in which what a record leads to reaches the broker, and what may be committed then.
+"""What was taken is settled in the order of taking, many records at once.
 
-What was taken from one topic is settled in the order of taking, many records at once:
-
-1. What they lead to (parts, or what is derived) is sent, and acknowledged by the broker.
-2. Then the states that they led to are sent, of each key the last, and acknowledged.
-3. Only then does the position of their partitions move, which is what is committed.
-
-So a state that can be read again after a crash never stands for something that was not published,
-and a committed position never for a state that cannot be read again.
+First all that they lead to is written, by :class:`streams.apps.writing.AtLeastOnce` or in
+transactions; only then does the position of their partitions move, which is what may be committed.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
 
 from aiokafka import TopicPartition
 
-from schemas.records import Header
+from schemas.records import Header, Outbound
 
 MOST_AT_ONCE = 500
 """Records settled together."""
@@ -41,9 +34,9 @@ class Outgoing:
     headers: list[Header] = field(default_factory=list)
     partition: int | None = None
 
-
-Send = Callable[[Outgoing], Awaitable[Awaitable[Any]]]
-"""Takes a record in order; what it returns ends with the broker's acknowledgement, or raises."""
+    def make(self) -> Outbound:
+        """Return it as it is sent."""
+        return Outbound(key=self.key, value=self.value, headers=self.headers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +56,19 @@ class Taken:
     state: Outgoing | None = None
 
 
+Write = Callable[[Sequence[Taken]], Awaitable[None]]
+"""Returns when the broker has, for good, all that these records lead to."""
+
+
 class Settler:
     """Settles what was taken from one topic; :meth:`run` must be running.
 
     Args:
-        send: To the broker.
-        allow: Raises where this process may no longer write, because it slept too long.
+        write: To the broker.
     """
 
-    def __init__(self, send: Send, allow: Callable[[], None] = lambda: None) -> None:
-        self._send = send
-        self._allow = allow
+    def __init__(self, write: Write) -> None:
+        self._write = write
         self._waiting: deque[Taken] = deque()
         self._arrived = asyncio.Event()
         self._changed = asyncio.Condition()
@@ -128,11 +123,7 @@ class Settler:
                 await self._settle(list(islice(self._waiting, MOST_AT_ONCE)))
 
     async def _settle(self, batch: list[Taken]) -> None:
-        self._allow()
-        await self._acknowledged(outgoing for taken in batch for outgoing in taken.first)
-        self._allow()
-        states = {one.state.key: one.state for one in batch if one.state is not None}
-        await self._acknowledged(states.values())
+        await self._write(batch)
         for taken in batch:
             if self._waiting and self._waiting[0] is taken:  # else it was forgotten meanwhile
                 self._waiting.popleft()
@@ -140,12 +131,6 @@ class Settler:
                 self.settled += 1
         async with self._changed:
             self._changed.notify_all()
-
-    async def _acknowledged(self, records: Iterable[Outgoing]) -> None:
-        acknowledgements = [await self._send(record) for record in records]
-        for outcome in await asyncio.gather(*acknowledgements, return_exceptions=True):
-            if isinstance(outcome, BaseException):
-                raise outcome
 
     async def _until(self, holds: Callable[[], bool]) -> None:
         async with self._changed:

@@ -11,14 +11,12 @@ from schemas.errors import ContractError
 from streams.apps.keyed import KeyedApp
 from streams.apps.pulse import AppFailedError
 from streams.apps.settling import Outgoing, Taken
+from streams.apps.tables import States
 
 log = structlog.get_logger(__name__)
 
-TABLE = "state"
-
 Count = Callable[[str, int], None]
 """Takes an outcome and how many more there were of it."""
-States = dict[bytes, bytes]
 
 
 def own_topics(name: str) -> tuple[str, str]:
@@ -27,7 +25,7 @@ def own_topics(name: str) -> tuple[str, str]:
     Args:
         name: Of its group.
     """
-    return f"{name}-parts", f"{name}-{TABLE}-changelog"
+    return f"{name}-parts", f"{name}-state-changelog"
 
 
 class Message(Protocol):
@@ -46,7 +44,7 @@ class Taking:
     Args:
         app: Says what they lead to.
         name: Of the group.
-        states: The table in memory, which steps change.
+        states: The states of a partition's keys, which steps change.
         changed: Told of each key whose state changed.
         count: Told of what happens.
     """
@@ -56,7 +54,7 @@ class Taking:
         app: KeyedApp,
         *,
         name: str,
-        states: Callable[[], States],
+        states: Callable[[int], States],
         changed: Callable[[bytes, bytes], None],
         count: Count,
     ) -> None:
@@ -66,13 +64,14 @@ class Taking:
         self._changed = changed
         self._count = count
         self.next: dict[TopicPartition, int] = {}
-        """The offset that comes next, of each partition; what is below it was taken before."""
+        """The offset that comes next, of each owned partition; those below were taken before."""
 
     def result(self, message: Message) -> Taken | None:
-        """Take a record of an input; ``None`` if it was taken before."""
+        """Take a record of an input; ``None`` if it was taken before, or is not owned any more."""
         partition = TopicPartition(message.topic, message.partition)
+        expected = self.next.get(partition)
         # Marks of transactions leave gaps here, which are none.
-        if message.offset < self.next.get(partition, 0):
+        if expected is None or message.offset < expected:
             return None
         self.next[partition] = message.offset + 1
         try:
@@ -88,14 +87,14 @@ class Taking:
         return Taken(partition, message.offset, parts)
 
     def part(self, message: Message) -> Taken | None:
-        """Take a record of the inner topic; ``None`` if it was taken before.
+        """Take a record of the inner topic; ``None`` if it was taken before, or is not owned.
 
         Raises:
             AppFailedError: The one before it never came.
         """
         partition = TopicPartition(message.topic, message.partition)
-        expected = self.next.get(partition, message.offset)
-        if message.offset < expected:
+        expected = self.next.get(partition)
+        if expected is None or message.offset < expected:
             return None
         if message.offset > expected:
             raise AppFailedError(
@@ -106,7 +105,7 @@ class Taking:
         return self._step(partition, message)
 
     def _step(self, partition: TopicPartition, message: Message) -> Taken:
-        key, states = message.key or b"", self._states()
+        key, states = message.key or b"", self._states(message.partition)
         step = self._app.step(key.decode(), states.get(key), message.value or b"")
         if step is None:
             self._count("repeated", 1)

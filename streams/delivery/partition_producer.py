@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import (
@@ -14,10 +15,10 @@ from aiokafka.errors import (
 )
 
 from schemas.errors import BrokerError
+from schemas.records import Outbound
 from streams.clients import stop_client
 from streams.delivery.committed import Committed
 from streams.delivery.patience import Patience
-from streams.publisher import Parcel
 
 TRANSACTION_S = 30.0
 """After this the broker ends a transaction of its own accord."""
@@ -26,6 +27,22 @@ ABORT_S = 2.0
 _YIELD_EVERY = 16
 """Records sent before others get a turn on the event loop."""
 FENCED = (ProducerFenced, InvalidProducerEpoch)
+
+
+class Sendable(Protocol):
+    """What a record is made of; see :class:`streams.publisher.Parcel`."""
+
+    @property
+    def topic(self) -> str:
+        """Where it goes."""
+
+    @property
+    def partition(self) -> int | None:
+        """Which of its partitions; ``None`` for that of the key."""
+
+    @property
+    def make(self) -> Callable[[], Outbound]:
+        """Builds the record."""
 
 
 class FencedError(BrokerError):
@@ -37,7 +54,7 @@ class FencedError(BrokerError):
 class TooLargeError(Exception):
     """The broker refuses a record for its size."""
 
-    def __init__(self, parcel: Parcel, error: KafkaError) -> None:
+    def __init__(self, parcel: Sendable, error: KafkaError) -> None:
         super().__init__(str(error))
         self.parcel = parcel
 
@@ -121,7 +138,7 @@ class PartitionProducer:
         await self._stop()
         await self.open()
 
-    async def transact(self, parcels: list[Parcel], offset: Committed | None) -> None:
+    async def transact(self, parcels: Sequence[Sendable], offset: Committed | None) -> None:
         """Write all of these in one transaction and commit it.
 
         Args:
@@ -156,10 +173,10 @@ class PartitionProducer:
         await producer.commit_transaction()
         self._in_transaction = False
 
-    async def _send(self, producer: AIOKafkaProducer, parcel: Parcel) -> "asyncio.Future[object]":
+    async def _send(self, producer: AIOKafkaProducer, parcel: Sendable) -> "asyncio.Future[object]":
         outbound = parcel.make()
-        partition = None
-        if outbound.key is None:
+        partition = parcel.partition
+        if partition is None and outbound.key is None:
             # All into one, or every transaction would have to be marked in every partition.
             count = len(await producer.partitions_for(parcel.topic))
             partition = self.partition.partition % count

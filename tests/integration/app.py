@@ -85,9 +85,11 @@ class AppRun:
     output: str
     prefix: str
     processes: list[AppProcess] = field(default_factory=list)
+    variables: dict[str, str] = field(default_factory=dict)
+    """Of the environment of all of them."""
 
-    async def start(self, **variables: str) -> AppProcess:
-        """Start one more member of the group."""
+    async def start(self, *, script: str | None = None, **variables: str) -> AppProcess:
+        """Start one more member of the group, by a script if one is given."""
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
@@ -103,11 +105,12 @@ class AppRun:
             f"{table}OUTPUT": self.output,
         }
         log = self.folder / f"app-{len(self.processes)}.log"
+        command = ("-m", "streams.cli", "app", self.name) if script is None else ("-c", script)
         with log.open("wb") as errors:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "streams.cli", "app", self.name),
+                *(sys.executable, *command),
                 stderr=errors,
-                env=kept | settings | variables,
+                env=kept | settings | self.variables | variables,
             )
         self.processes.append(AppProcess(process, port, log))
         return self.processes[-1]

@@ -3,14 +3,10 @@
 import asyncio
 import random
 import signal
-import time
 from pathlib import Path
 
 import pytest
-from aiokafka import ConsumerRecord
 
-from schemas import Classification, Outbound, decode_signal
-from streams.apps.signals import signals
 from streams.apps.taking import own_topics
 from streams.broker import RunningBroker
 from streams.connection import Connection
@@ -20,55 +16,13 @@ from tests.integration.app import (
     PARTITIONS,
     SESSION_MS,
     AppProcess,
-    AppRun,
     allow,
     app_run,
     headlines,
-    latest,
     publish,
-    replayed,
 )
+from tests.integration.signals import check_once, compare
 from tests.integration.worker import producing
-
-SETTLED_S = 90.0
-Keyed = list[tuple[bytes, Classification]]
-
-
-async def compare(run: AppRun, results: Keyed) -> None:
-    """Wait until there is a signal for each that the pure functions derive; then compare all."""
-    wanted = replayed(signals(), [one for _, one in results])
-    give_up = time.monotonic() + SETTLED_S
-    while True:
-        found = latest(await run.derived())
-        if found.keys() >= wanted.keys() or time.monotonic() > give_up:
-            break
-        await asyncio.sleep(0.5)
-    missing = sorted(wanted.keys() - found.keys())
-    assert not missing, f"{len(missing)} of {len(wanted)} missing: {missing[:5]}\n{run.logs()}"
-    assert found.keys() == wanted.keys()
-    differ = [
-        name
-        for name, record in found.items()
-        if (record.key, record.value) != (wanted[name].key, wanted[name].value)
-    ]
-    assert not differ, told(differ, found, wanted, run)
-
-
-def told(
-    differ: list[str],
-    found: dict[str, ConsumerRecord],
-    wanted: dict[str, Outbound],
-    run: AppRun,
-) -> str:
-    """Say how signals differ: which results they lack or have too many."""
-    lines = [f"{len(differ)} of {len(wanted)} signals differ"]
-    for name in differ[:20]:
-        record = found[name]
-        have, want = (decode_signal(one.value or b"") for one in (record, wanted[name]))
-        lack, more = set(want.results) - set(have.results), set(have.results) - set(want.results)
-        where = f"{record.partition}:{record.offset} at {record.timestamp}"
-        lines.append(f"{name} ({where}): lacks {sorted(lack)}, has {sorted(more)} too")
-    return "\n".join([*lines, run.logs()])
 
 
 @pytest.mark.real_kafka
@@ -150,17 +104,20 @@ async def test_topics_that_do_not_fit_each_other_are_a_mistake_in_the_settings(
 @pytest.mark.real_kafka
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("delivery", ["at_least_once", "exactly_once"])
+@pytest.mark.parametrize("seed", range(2))
 async def test_kills_stops_and_sleepers_lose_and_change_no_signal(
-    real_kafka: RunningBroker, tmp_path: Path, seed: int
+    real_kafka: RunningBroker, tmp_path: Path, seed: int, delivery: str
 ) -> None:
     """Three members, each started again by its supervisor; every few seconds one is disturbed.
 
-    It is killed, told to stop, or frozen for less or more time than its session.
+    It is killed, told to stop, or frozen for less or more time than its session. With exactly once,
+    no signal is published twice.
     """
     chance = random.Random(seed)  # noqa: S311 - repeatable, no secret
     results = headlines(4_000, seed=100 + seed)
     async with app_run(real_kafka.bootstrap_servers, tmp_path, "signals") as run:
+        run.variables["HEADRACE_APPS__DELIVERY"] = delivery
         members = [await run.start() for _ in range(3)]
         await asyncio.gather(*(one.until_ready() for one in members))
         sending = asyncio.create_task(publish(run.servers, run.inputs, results, per_s=60))
@@ -176,6 +133,8 @@ async def test_kills_stops_and_sleepers_lose_and_change_no_signal(
             if one.process.returncode is not None:
                 members[index] = await run.start()
         await compare(run, results)
+        if delivery == "exactly_once":
+            check_once(await run.derived())
 
 
 async def disturb(member: AppProcess, chance: random.Random) -> None:

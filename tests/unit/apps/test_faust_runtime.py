@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from types import SimpleNamespace
 
 import pytest
 from aiokafka import TopicPartition
@@ -15,11 +14,13 @@ from streams.apps.keyed import KeyedApp, Step, Wake
 from streams.apps.pulse import AppFailedError
 from streams.apps.settling import Taken
 from streams.apps.taking import own_topics
+from tests.fakes.changelog import FakeChangelog
 from tests.fakes.results import result
 
 NAME = "test-sums"
 PARTS, CHANGELOG = own_topics(NAME)
 PARTITION = TopicPartition(PARTS, 2)
+INPUT = TopicPartition("results.news", 0)
 
 
 def spread(_: Classification) -> Iterator[tuple[str, bytes]]:
@@ -72,22 +73,17 @@ async def runtime(counts: Counter[str]) -> Runtime:
     made = Runtime(
         KeyedApp("sums", ("results.news",), "sums", spread, step, wake),
         name=NAME,
-        partitions=4,
         clients=ClientSettings({"bootstrap_servers": "127.0.0.1:1"}),
+        reader=FakeChangelog(),
         count=count,
     )
-    made._taking.next[PARTITION] = 5
+    made._taking.next |= {PARTITION: 5, INPUT: 0}
     return made
 
 
-def test_an_apps_own_topics_are_named_as_faust_names_them() -> None:
-    """So a changelog that is created before is the one that Faust reads."""
+def test_an_apps_own_topics_begin_with_its_groups_name() -> None:
+    """A changelog of an earlier version is found under the same name."""
     assert own_topics("a-b") == ("a-b-parts", "a-b-state-changelog")
-
-
-async def test_faust_reads_the_changelog_of_that_name(runtime: Runtime) -> None:
-    """It names the topic after its own app and table."""
-    assert runtime._table.changelog_topic_name == CHANGELOG
 
 
 async def test_a_result_becomes_its_parts(runtime: Runtime, counts: Counter[str]) -> None:
@@ -108,7 +104,7 @@ async def test_what_is_no_result_is_passed_over(
 ) -> None:
     """Its offset is settled like any other's."""
     taken = runtime._taking.result(Fetched("results.news", 0, 7, None, value))
-    assert taken == Taken(TopicPartition("results.news", 0), 7)
+    assert taken == Taken(INPUT, 7)
     assert counts == {"no_result": 1}
 
 
@@ -133,7 +129,7 @@ async def test_a_part_that_comes_again_in_one_assignment_is_not_taken(runtime: R
     """Its step was made, and is being settled."""
     taken = [runtime._taking.part(part(offset, b"1")) for offset in (5, 6, 5, 6)]
     assert [one and one.offset for one in taken] == [5, 6, None, None]
-    assert runtime._states == {b"first": b"2"}
+    assert runtime._tables.states(2) == {b"first": b"2"}
 
 
 async def test_a_part_that_is_missing_ends_the_run(runtime: Runtime) -> None:
@@ -141,46 +137,12 @@ async def test_a_part_that_is_missing_ends_the_run(runtime: Runtime) -> None:
     runtime._taking.part(part(5, b"1"))
     with pytest.raises(AppFailedError, match="offset 6 was passed over, 7 came"):
         runtime._taking.part(part(7, b"1"))
-    assert runtime._states == {b"first": b"1"}
+    assert runtime._tables.states(2) == {b"first": b"1"}
 
 
-@pytest.mark.parametrize(("reached", "end"), [(None, 1), (3, 5), (-1, 1)])
-async def test_a_table_that_is_not_restored_to_its_end_ends_the_run(
-    runtime: Runtime, reached: int | None, end: int
-) -> None:
-    """Faust goes on when one of its time limits was over."""
-    table = TopicPartition(CHANGELOG, 2)
-    runtime._faust.tables.recovery.active_offsets[table] = reached
-    with pytest.raises(AppFailedError, match="was restored to"):
-        runtime._check_restored({table: end})
-
-
-async def test_a_table_that_is_restored_is_accepted(runtime: Runtime) -> None:
-    """An empty changelog is one, and so is one whose last record was read."""
-    offsets = runtime._faust.tables.recovery.active_offsets
-    offsets[TopicPartition(CHANGELOG, 0)] = -1
-    offsets[TopicPartition(CHANGELOG, 1)] = 4
-    runtime._check_restored({TopicPartition(CHANGELOG, 0): 0, TopicPartition(CHANGELOG, 1): 5})
-
-
-async def test_parts_and_states_must_be_assigned_together(runtime: Runtime) -> None:
-    """Else a step would not find what is known of its key."""
-    runtime._check_together({PARTITION, TopicPartition(CHANGELOG, 2)})
-    with pytest.raises(AppFailedError, match="must have as many"):
-        runtime._check_together({PARTITION, TopicPartition(CHANGELOG, 1)})
-
-
-async def test_an_interrupted_restoring_starts_from_the_beginning(runtime: Runtime) -> None:
-    """Neither a noted offset nor what was read is trusted."""
-    recovery, partition = runtime._faust.tables.recovery, TopicPartition(CHANGELOG, 2)
-    runtime._states[b"first"] = b"stale"
-    recovery.active_offsets[partition] = 41
-    recovery.buffers[runtime._table].append("event of the one before")
-
-    async def earliest(*partitions: TopicPartition) -> dict[TopicPartition, int]:
-        return dict.fromkeys(partitions, 3)
-
-    consumer = SimpleNamespace(earliest_offsets=earliest)
-    await recovery._build_offsets(consumer, {partition}, recovery.active_offsets, "active")
-    assert recovery.active_offsets == {partition: 2}
-    assert (runtime._states, dict(recovery.buffers)) == ({}, {})
+async def test_what_is_not_owned_is_not_taken(runtime: Runtime) -> None:
+    """It may have waited in a buffer when its partition was given up."""
+    elsewhere = Fetched(PARTS, 3, 5, b"first", b"1")
+    assert runtime._taking.part(elsewhere) is None
+    assert runtime._taking.result(Fetched("results.news", 1, 0, None, None)) is None
+    assert len(runtime._tables) == 0

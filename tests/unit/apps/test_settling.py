@@ -7,9 +7,11 @@ from contextlib import asynccontextmanager
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaTimeoutError
+from aiokafka.structs import RecordMetadata
 
 from streams.apps.pulse import AppFailedError
 from streams.apps.settling import MOST_WAITING, Outgoing, Settler, Taken
+from streams.apps.writing import AtLeastOnce
 
 PARTS = TopicPartition("parts", 0)
 
@@ -19,9 +21,9 @@ class ManualBroker:
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, bytes | None]] = []
-        self.open: list[asyncio.Future[None]] = []
+        self.open: list[asyncio.Future[RecordMetadata]] = []
 
-    async def send(self, record: Outgoing) -> Awaitable[None]:
+    async def send(self, record: Outgoing) -> Awaitable[RecordMetadata]:
         """Take a record."""
         self.sent.append((record.topic, record.value))
         self.open.append(asyncio.get_running_loop().create_future())
@@ -30,7 +32,7 @@ class ManualBroker:
     async def acknowledge(self) -> None:
         """Acknowledge all that was sent, and let that take effect."""
         for future in self.open:
-            future.set_result(None)
+            future.set_result(RecordMetadata("states", 0, PARTS, 40, None, None, None))
         self.open = []
         await turn()
 
@@ -63,7 +65,7 @@ def taken(offset: int, *, key: bytes = b"K") -> Taken:
 async def test_a_state_is_sent_after_what_was_derived_is_acknowledged() -> None:
     """And nothing may be committed before the state is acknowledged too."""
     broker = ManualBroker()
-    settler = Settler(broker.send)
+    settler = Settler(AtLeastOnce(broker.send).write)
     async with settling(settler):
         settler.take(taken(7))
         await turn()
@@ -79,7 +81,7 @@ async def test_a_state_is_sent_after_what_was_derived_is_acknowledged() -> None:
 async def test_of_several_states_of_a_key_the_last_is_sent() -> None:
     """What was derived is sent all the same, in order."""
     broker = ManualBroker()
-    settler = Settler(broker.send)
+    settler = Settler(AtLeastOnce(broker.send).write)
     for offset in (1, 2):
         settler.take(taken(offset))
     settler.take(taken(3, key=b"other"))
@@ -93,7 +95,7 @@ async def test_of_several_states_of_a_key_the_last_is_sent() -> None:
 async def test_a_refused_record_ends_it() -> None:
     """The position stays before it."""
     broker = ManualBroker()
-    settler = Settler(broker.send)
+    settler = Settler(AtLeastOnce(broker.send).write)
     async with settling(settler) as task:
         settler.take(taken(1))
         await turn()
@@ -112,7 +114,7 @@ async def test_who_may_not_write_any_more_writes_no_state() -> None:
         if (answer := answers.pop(0)) is not None:
             raise answer
 
-    settler = Settler(broker.send, allow)
+    settler = Settler(AtLeastOnce(broker.send, allow=allow).write)
     async with settling(settler) as task:
         settler.take(taken(1))
         await turn()
@@ -125,7 +127,7 @@ async def test_who_may_not_write_any_more_writes_no_state() -> None:
 async def test_draining_waits_for_what_was_taken() -> None:
     """Or says that time ran out."""
     broker = ManualBroker()
-    settler = Settler(broker.send)
+    settler = Settler(AtLeastOnce(broker.send).write)
     async with settling(settler):
         settler.take(taken(1))
         assert not await settler.drain(0.001)
@@ -139,7 +141,7 @@ async def test_draining_waits_for_what_was_taken() -> None:
 async def test_too_many_waiting_stop_the_taking() -> None:
     """Until some are settled."""
     broker = ManualBroker()
-    settler = Settler(broker.send)
+    settler = Settler(AtLeastOnce(broker.send).write)
     for offset in range(MOST_WAITING):
         settler.take(Taken(PARTS, offset))
     waiting = asyncio.create_task(settler.room())
