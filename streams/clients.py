@@ -14,6 +14,7 @@ from schemas.errors import BrokerError, ConfigurationError
 from streams.connection import Connection
 from streams.group_answers import heed_errors
 from streams.refusals import refusal
+from streams.sequences import take_back_refused
 
 STOP_S = 5.0
 """How long closing a client may take; a broker that answers needs milliseconds."""
@@ -117,6 +118,7 @@ async def open_producer(
         max_request_size=max_request_size,
         transactional_id=transactional_id,
     )
+    take_back_refused(producer)
     try:
         await _start(producer, connection)
         yield producer

@@ -18,6 +18,7 @@ from streams.delivery.protocol import Delivery, Outlet
 from streams.group_answers import heed_errors
 from streams.offsets import Ledger
 from streams.routes import Route
+from streams.sequences import take_back_refused
 from streams.settings import Settings
 
 BATCH_BYTES = 128 * 1024
@@ -120,7 +121,7 @@ def make_producer(settings: Settings, transactional_id: str | None = None) -> AI
             "retry_backoff_ms": 10,
         }
     )
-    return AIOKafkaProducer(
+    producer = AIOKafkaProducer(
         **settings.connection().client_options(),
         **transactional,
         enable_idempotence=True,
@@ -132,6 +133,8 @@ def make_producer(settings: Settings, transactional_id: str | None = None) -> AI
         request_timeout_ms=settings.request_timeout_ms,
         max_request_size=settings.max_record_bytes + HEADROOM_BYTES,
     )
+    take_back_refused(producer)
+    return producer
 
 
 async def _stop_producer(producer: AIOKafkaProducer, kind: object, *_: object) -> None:

@@ -12,16 +12,20 @@ RETRY_AFTER_S = 1
 
 
 def refusal(
-    status: int, reason: str, message: str, headers: Mapping[str, str] | None = None
+    status: int,
+    reason: str,
+    message: str,
+    headers: Mapping[str, str] | None = None,
+    **more: object,
 ) -> web.Response:
     """Say why a request is not served, and count it under a reason."""
     metrics.GATEWAY_REFUSED.labels(reason).inc()
-    return json_answer({"error": message}, status=status, headers=headers)
+    return json_answer({"error": message, **more}, status=status, headers=headers)
 
 
-def come_again(status: int, reason: str, message: str) -> web.Response:
+def come_again(status: int, reason: str, message: str, **more: object) -> web.Response:
     """Refuse what may be served later."""
-    return refusal(status, reason, message, {"Retry-After": str(RETRY_AFTER_S)})
+    return refusal(status, reason, message, {"Retry-After": str(RETRY_AFTER_S)}, **more)
 
 
 def json_answer(

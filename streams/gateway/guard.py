@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from aiohttp import hdrs, web
 
 from streams.gateway.answers import refusal
+from streams.gateway.cross_origin import is_preflight, permission, stray
 from streams.gateway.ingest.endpoints import EVENTS_PATH
 from streams.gateway.page.files import is_file
 from streams.gateway.settings import GatewaySettings
@@ -62,12 +63,14 @@ class Guard:
         """Serve a request, or say why it is not served."""
         if why := self._stray(request):
             return refusal(403, "origin", why)
+        if is_preflight(request):
+            return permission(request, self._settings)
         if request.path.startswith(EVENTS_PATH):
-            return self._not_sending(request) or await handler(request)
+            return self._not_sending(request) or await _found(handler, request)
         is_open = request.path in OPEN_PATHS or is_file(request.path)
         if not is_open and self.holder(request) is None:
             return _stranger()
-        return await handler(request)
+        return await _found(handler, request)
 
     def holder(self, request: web.Request) -> str | None:
         """Return a name for who sent a request; ``None`` for a stranger."""
@@ -102,15 +105,15 @@ class Guard:
         acts = request.method not in _READING or hdrs.UPGRADE in request.headers
         if origin is None or not acts or origin in self._settings.origins:
             return None
-        if urlsplit(origin).netloc == request.host:
+        if origin.partition("://")[2] == request.host:
             return None
-        return (
-            f"Origin: {origin[:200]!r} is not the gateway's own page; open the page at the "
-            "gateway's address, or name its origin in gateway.origins"
-        )
+        return stray(origin)
 
     def _is_own_host(self, host: str) -> bool:
-        name = urlsplit(f"//{host}").hostname or ""
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+        except ValueError:
+            return False
         return is_loopback(name) or name in self._own
 
     async def _tell(self, request: web.Request) -> web.StreamResponse:
@@ -140,6 +143,21 @@ class Guard:
         answer = web.Response(status=204)
         answer.del_cookie(COOKIE, httponly=True, samesite="Strict")
         return answer
+
+
+async def _found(handler: Handler, request: web.Request) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except (web.HTTPNotFound, web.HTTPMethodNotAllowed) as error:
+        allowed = error.headers.get(hdrs.ALLOW)
+        headers = None if allowed is None else {"Allow": allowed}
+        what = f"{request.method} {request.path[:200]!r}"
+        return refusal(
+            error.status,
+            "request",
+            f"path: {what} is not served; /v1/openapi.json lists what is",
+            headers,
+        )
 
 
 def _stranger() -> web.Response:

@@ -7,6 +7,7 @@ from prometheus_client import REGISTRY
 
 from schemas.events import Modality
 from streams.connection import Connection
+from streams.gateway.cross_origin import naming_origins
 from streams.gateway.documents import endpoints as documents
 from streams.gateway.guard import Guard
 from streams.gateway.hubs import Hubs
@@ -20,6 +21,10 @@ from streams.gateway.tokens import Tokens
 from streams.health import Health
 from streams.health import application as health_application
 from streams.listening import listen
+
+IDLE_S = 75.0
+"""A connection without a request, or with the beginning of one, is closed after this. Proxies keep
+theirs for 60 s at most unless told otherwise, and must not find one closed."""
 
 
 class Gateway:
@@ -58,7 +63,9 @@ class Gateway:
         for part in (self._guard, self._streaming, self._sockets, self._ingest):
             app.add_routes(part.routes())
         app.add_routes(documents.routes())
+        app.on_response_prepare.append(naming_origins(self._settings))
         app.on_shutdown.append(self._stop)
+        app.on_cleanup.append(self._stop_sending)
         if self._settings.page.enabled:
             Page(self._connection, self._settings.page, self._settings.topics).add_to(app)
         return app
@@ -66,8 +73,11 @@ class Gateway:
     async def _stop(self, _: web.Application) -> None:
         self._streaming.stop()
         await self._sockets.stop()
-        await self._ingest.stop()
         await self._hubs.stop()
+
+    async def _stop_sending(self, _: web.Application) -> None:
+        """Once requests that were under way have been answered."""
+        await self._ingest.stop()
 
 
 async def serve(gateway: Gateway, host: str, port: int) -> tuple[web.AppRunner, int]:
@@ -78,6 +88,10 @@ async def serve(gateway: Gateway, host: str, port: int) -> tuple[web.AppRunner, 
     """
     # A client that leaves makes room at once, not at the next heartbeat.
     runner = web.AppRunner(
-        gateway.application(), access_log=None, handler_cancellation=True, shutdown_timeout=5.0
+        gateway.application(),
+        access_log=None,
+        handler_cancellation=True,
+        shutdown_timeout=5.0,
+        keepalive_timeout=IDLE_S,
     )
     return runner, await listen(runner, host, port, setting="gateway.port")

@@ -13,7 +13,7 @@ TOKENS_VARIABLE = "HEADRACE_GATEWAY_TOKENS"
 """Tokens of clients, separated by commas, where no file names them."""
 
 Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
-Origin = Annotated[str, msgspec.Meta(pattern=r"^https?://[^/?#\s]+$")]
+Origin = Annotated[str, msgspec.Meta(pattern=r"^https?://[^/?#@\sA-Z]+$")]
 
 
 class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -143,7 +143,8 @@ def _read(
 
 
 def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()
+    # Headers may hold any bytes, which aiohttp keeps as surrogates.
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
 
 
 def _name(digest: bytes) -> str:

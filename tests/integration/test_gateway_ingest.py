@@ -1,8 +1,11 @@
 """Events sent over HTTP reach their topic once the answer says so, and as a producer sends them."""
 
 import asyncio
+import io
 from typing import Any
 
+import aiohttp
+import orjson
 import pytest
 from aiokafka import ConsumerRecord
 
@@ -13,6 +16,9 @@ from streams.clients import open_consumer
 from streams.connection import Connection
 from streams.consumed import to_record
 from streams.gateway.ingest.settings import IngestSettings
+from streams.gateway.server import Gateway, serve
+from streams.gateway.settings import GatewaySettings
+from streams.gateway.tokens import Tokens
 from tests.conftest import BrokerFactory, TopicFactory, topics_of
 from tests.integration.gateway import Served, gateway, take
 from tests.integration.published import publish, result
@@ -128,6 +134,55 @@ async def test_what_is_not_accepted_is_told_by_status_and_field(
             answer = await answered(served.send(path, body, kind))
             assert (answer[0], told in answer[1]["error"]) == (status, True), answer
         assert (await answered(served.send(topic, news(7))))[1]["offset"] == 0
+
+
+async def test_what_is_larger_than_its_topic_takes_is_refused_and_holds_up_nothing(
+    broker: RunningBroker, topic_factory: TopicFactory
+) -> None:
+    """It must not be sent again, unlike what the brokers are late with; others go on."""
+    servers = broker.bootstrap_servers
+    topic = await topic_factory(name="events.test", max_message_bytes="20000")
+    large = news(1, body="".join(f"{number:x}" for number in range(20_000)))
+    async with gateway(servers, ingest=taking(topic)) as served:
+        for offset in (0, 1):
+            status, document = await answered(served.send(topic, large))
+            assert status == 413
+            assert "max.message.bytes" in document["error"]
+            status, document = await answered(served.send(topic, news(2)))
+            assert (status, document["offset"]) == (202, offset)
+        status, document = await answered(served.send(f"{topic}:batch", [news(3), large, news(4)]))
+        assert status == 413
+        assert document["error"].startswith(
+            f"1 of 3 events are not acknowledged: value: is larger than topic {topic} takes"
+        )
+        assert [one.get("offset") for one in document["events"]] == [2, None, 3]
+
+
+async def test_a_gateway_that_stops_answers_what_it_was_sent(
+    broker: RunningBroker, topic_factory: TopicFactory
+) -> None:
+    """Events that are on their way when it is told to stop arrive, and their sender hears of it."""
+    topic = await topic_factory(name="events.test")
+    served = Gateway(
+        Connection(broker.bootstrap_servers),
+        GatewaySettings(ingest=taking(topic)),
+        Tokens(()),
+        senders=Tokens(()),
+        modalities={topic: Modality.NEWS},
+    )
+    runner, port = await serve(served, "127.0.0.1", 0)
+    arrived = metrics.GATEWAY_INGESTED.labels(topic)._value
+    many = [news(number, body="x" * 2_000) for number in range(1_000)]
+    async with aiohttp.ClientSession() as session, asyncio.timeout(30):
+        url = f"http://127.0.0.1:{port}/v1/events/{topic}:batch"
+        body, headers = io.BytesIO(orjson.dumps(many)), {"Content-Type": "application/json"}
+        sending = asyncio.create_task(answered(session.post(url, data=body, headers=headers)))
+        while not arrived.get():  # noqa: ASYNC110 - a counter tells nobody
+            await asyncio.sleep(0.001)
+        await runner.cleanup()
+        status, document = await sending
+    assert (status, len(document["events"])) == (202, 1_000)
+    assert len(await records(broker.bootstrap_servers, topic, 1_000)) == 1_000
 
 
 @pytest.mark.slow

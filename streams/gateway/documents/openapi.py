@@ -197,12 +197,6 @@ def _send_one() -> Schema:
             "cameraid": ("string", "Of which camera an image is."),
         }.items()
     ]
-    key = {
-        "name": "key",
-        "in": "query",
-        "description": "Of the record; events of one key stay in order.",
-        "schema": {"type": "string", "maxLength": 1024},
-    }
     trace = {
         "name": "traceparent",
         "in": "header",
@@ -216,7 +210,7 @@ def _send_one() -> Schema:
         "description": "Answered once the brokers have it. Plain JSON, or a CloudEvent in "
         "structured or binary mode; images as they are.",
         "security": [{"token": []}],
-        "parameters": [_topic("Where it goes."), key, trace, *attributes],
+        "parameters": [_topic("Where it goes."), _key(), trace, *attributes],
         "requestBody": {"required": True, "content": events},
         "responses": {
             "202": _json("The brokers have it.", ref("Acknowledged")),
@@ -232,7 +226,7 @@ def _send_many() -> Schema:
         "tags": ["sending"],
         "summary": "Send many events, which are accepted together or not at all.",
         "security": [{"token": []}],
-        "parameters": [_topic("Where they go.")],
+        "parameters": [_topic("Where they go."), _key()],
         "requestBody": {
             "required": True,
             "content": {
@@ -243,10 +237,20 @@ def _send_many() -> Schema:
         },
         "responses": {
             "202": _json("The brokers have them.", ref("AcknowledgedEvents")),
-            **_refusals(404, 408, 413, 415, 429),
+            **_refusals(404, 408, 415, 429),
             "400": _json(_REASONS[400], {"anyOf": [ref("EventErrors"), ref("Error")]}),
+            "413": _json(_REASONS[413], {"anyOf": [ref("AcknowledgedEvents"), ref("Error")]}),
             "503": _json(_REASONS[503], {"anyOf": [ref("AcknowledgedEvents"), ref("Error")]}),
         },
+    }
+
+
+def _key() -> Schema:
+    return {
+        "name": "key",
+        "in": "query",
+        "description": "Of the record, or of all; events of one key stay in order.",
+        "schema": {"type": "string", "maxLength": 1024},
     }
 
 

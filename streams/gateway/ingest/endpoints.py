@@ -4,9 +4,16 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
-from schemas.errors import BrokerError, ContractError, HeadraceError, OversizedError
+from schemas.errors import (
+    BrokerError,
+    ContractError,
+    HeadraceError,
+    OversizedError,
+    UndecodableError,
+    shown,
+)
 from schemas.events import Modality
 from schemas.limits import DEFAULT_LIMITS
 from streams import metrics
@@ -99,6 +106,7 @@ class Ingest:
     ) -> web.StreamResponse:
         is_camera = modality is Modality.CAMERA
         most = DEFAULT_LIMITS.camera_value_bytes if is_camera else DEFAULT_LIMITS.text_value_bytes
+        key = _key(request)
         body = await receive(request, most, self._settings.timeout_ms, self._held)
         try:
             taken = read_one(
@@ -106,7 +114,7 @@ class Ingest:
                 modality,
                 request.headers,
                 body,
-                key=_key(request),
+                key=key,
                 now_ms=int(self._wall() * 1e3),
             )
         finally:
@@ -119,7 +127,7 @@ class Ingest:
     async def _take_many(
         self, request: web.Request, topic: str, modality: Modality
     ) -> web.StreamResponse:
-        most = self._settings.max_batch_bytes
+        most, key = self._settings.max_batch_bytes, _key(request)
         body = await receive(request, most, self._settings.timeout_ms, self._held)
         try:
             taken, refused = read_many(
@@ -127,6 +135,7 @@ class Ingest:
                 modality,
                 request.content_type,
                 body,
+                key=key,
                 most=self._settings.max_batch_events,
                 now_ms=int(self._wall() * 1e3),
             )
@@ -140,21 +149,7 @@ class Ingest:
                 "errors": [one.document() for one in refused],
             }
             return json_answer(document, status=400)
-        found = await self._send(topic, taken)
-        lost = [one for one in found if isinstance(one, HeadraceError)]
-        events = [_document(one, topic, at) for one, at in zip(taken, found, strict=True)]
-        if not lost:
-            return json_answer({"events": events}, status=202)
-        answer = come_again(503, "broker", str(lost[0]))
-        return json_answer(
-            {
-                "error": f"{len(lost):,} of {len(found):,} events are not acknowledged; send those "
-                f"that have an error again: {lost[0]}",
-                "events": events,
-            },
-            status=answer.status,
-            headers={hdrs.RETRY_AFTER: answer.headers[hdrs.RETRY_AFTER]},
-        )
+        return _told_of_many(taken, topic, await self._send(topic, taken))
 
     async def _send(self, topic: str, taken: Sequence[Taken]) -> list[Place | HeadraceError]:
         self._held.take(sum(one.size for one in taken), events=len(taken))
@@ -162,6 +157,8 @@ class Ingest:
 
 
 def _key(request: web.Request) -> str | None:
+    if unknown := next((name for name in request.query if name != "key"), None):
+        raise UndecodableError(f"{shown(unknown)}: is no parameter; there is key", field="query")
     key = request.query.get("key")
     if key is not None and len(key) > MOST_KEY_CHARS:
         raise OversizedError(
@@ -179,6 +176,20 @@ def _document(taken: Taken, topic: str, found: Place | HeadraceError) -> dict[st
         "partition": found.partition,
         "offset": found.offset,
     }
+
+
+def _told_of_many(
+    taken: Sequence[Taken], topic: str, found: Sequence[Place | HeadraceError]
+) -> web.Response:
+    events = [_document(one, topic, at) for one, at in zip(taken, found, strict=True)]
+    lost = [one for one in found if isinstance(one, HeadraceError)]
+    if not lost:
+        return json_answer({"events": events}, status=202)
+    told = f"{len(lost):,} of {len(found):,} events are not acknowledged"
+    if again := next((one for one in lost if one.retriable), None):
+        told += f"; send those that have an error again: {again}"
+        return come_again(503, "broker", told, events=events)
+    return refusal(413, "event", f"{told}: {lost[0]}", events=events)
 
 
 def _not_accepted(error: ContractError) -> web.Response:

@@ -88,7 +88,14 @@ def read_one(
 
 
 def read_many(
-    topic: str, modality: Modality, content_type: str, body: bytes, *, most: int, now_ms: int
+    topic: str,
+    modality: Modality,
+    content_type: str,
+    body: bytes,
+    *,
+    key: str | None,
+    most: int,
+    now_ms: int,
 ) -> tuple[list[Taken], list[Refused]]:
     """Read a request of many events: a JSON array, or a line for each.
 
@@ -97,6 +104,7 @@ def read_many(
         modality: What the topic carries.
         content_type: Of the request.
         body: Of the request.
+        key: Of all records, if the request says one.
         most: How many there may be.
         now_ms: Wall clock, in milliseconds since the epoch.
 
@@ -114,7 +122,7 @@ def read_many(
     refused: list[Refused] = []
     for index, item in enumerate(items):
         try:
-            taken.append(_checked(topic, modality, _outbound(item), now_ms))
+            taken.append(_checked(topic, modality, _outbound(item, key), now_ms))
         except ContractError as error:
             refused.append(Refused(index, error))
     return taken, refused
@@ -143,15 +151,20 @@ def _headers(headers: Mapping[str, str]) -> list[Header]:
         name = given.lower()
         if name.startswith("ce-"):
             # The HTTP binding writes what is not ASCII in percent signs.
-            kept.append((f"ce_{name[3:]}", unquote_to_bytes(text.strip('"'))))
+            kept.append((f"ce_{name[3:]}", unquote_to_bytes(_raw(text.strip('"')))))
         elif name in _PASSED_ON:
-            kept.append((name, text.encode("utf-8", "surrogateescape")))
+            kept.append((name, _raw(text)))
     return kept
+
+
+def _raw(text: str) -> bytes:
+    """Return a header's bytes: what of them is no UTF-8, aiohttp keeps as surrogates."""
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _partition_key(headers: Mapping[str, str], body: bytes) -> str | None:
     if (named := headers.get(f"ce-{PARTITION_KEY}")) is not None:
-        return unquote_to_bytes(named).decode("utf-8", "replace")
+        return unquote_to_bytes(_raw(named)).decode("utf-8", "surrogateescape")
     if not headers.get("content-type", "").lower().startswith(STRUCTURED):
         return None
     try:
@@ -190,7 +203,7 @@ def _items(media: str, body: bytes) -> list[Any]:
     return found
 
 
-def _outbound(item: Any) -> Outbound:
+def _outbound(item: Any, key: str | None) -> Outbound:
     """Return the record of an item; whether it is structured shows in itself."""
     if isinstance(item, bytes):
         try:
@@ -210,6 +223,5 @@ def _outbound(item: Any) -> Outbound:
             ) from None
     is_structured = isinstance(document, dict) and "specversion" in document
     media = STRUCTURED if is_structured else JSON
-    return Outbound(
-        key=_encoded(_key_of(document)), value=value, headers=[("content-type", media.encode())]
-    )
+    chosen = key if key is not None else _key_of(document)
+    return Outbound(key=_encoded(chosen), value=value, headers=[("content-type", media.encode())])

@@ -9,10 +9,10 @@ from functools import partial
 
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from aiokafka.structs import RecordMetadata
 
-from schemas.errors import BrokerError, HeadraceError
+from schemas.errors import BrokerError, HeadraceError, OversizedError
 from schemas.kafka import Outbound
 from streams import metrics
 from streams.access import explained
@@ -137,6 +137,8 @@ class Sender:
         error = future.exception()
         if error is None:
             metrics.GATEWAY_INGESTED.labels(topic).inc()
+        if isinstance(error, MessageSizeTooLargeError):
+            return  # what comes next may fit
         is_over = isinstance(error, KafkaError) and not error.retriable
         if is_over and producer is self._producer:
             log.warning("producer_replaced", reason=repr(error))
@@ -152,6 +154,12 @@ def _size(record: Outbound) -> int:
     return len(record.value or b"")
 
 
-def _refusal(topic: str, error: KafkaError) -> BrokerError:
+def _refusal(topic: str, error: KafkaError) -> HeadraceError:
+    if isinstance(error, MessageSizeTooLargeError):
+        return OversizedError(
+            f"value: is larger than topic {topic} takes; send less, or raise max.message.bytes of "
+            "that topic",
+            field="value",
+        )
     why = explained(error, doing="Write") or f"{error!r}; send it again"
     return BrokerError(f"topic: {topic} did not take it: {why}")

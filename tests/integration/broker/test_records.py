@@ -11,6 +11,9 @@ from aiokafka import ConsumerRecord
 from aiokafka.errors import MessageSizeTooLargeError, RequestTimedOutError
 from aiokafka.protocol.produce import ProduceRequest
 
+from streams.broker import RunningBroker
+from streams.clients import open_producer
+from streams.connection import Connection
 from tests.conftest import TopicFactory
 from tests.integration.broker.clients import Clients, read
 
@@ -141,6 +144,23 @@ async def test_records_above_the_limit_of_their_topic_are_refused(
     assert refused
     sent = await producer.send_and_wait(topic, b"small")
     assert sent.offset == 1
+
+
+@pytest.mark.capability("size_limit")
+async def test_a_producer_that_counts_goes_on_after_a_record_was_refused(
+    broker: RunningBroker, topic_factory: TopicFactory
+) -> None:
+    """In the same partition: the broker takes none but the next number."""
+    topic = await topic_factory(max_message_bytes="50000")
+    values = [b"a", os.urandom(100_000), b"b", b"c", os.urandom(100_000), b"d"]
+    connection = Connection(broker.bootstrap_servers)
+    async with open_producer(connection, max_request_size=MB) as producer:
+        for each in (values, values[::-1]):
+            sent = [await producer.send(topic, value) for value in each]
+            ended = await asyncio.gather(*sent, return_exceptions=True)
+            assert [isinstance(one, BaseException) for one in ended] == [
+                len(value) > 1 for value in each
+            ]
 
 
 @pytest.mark.capability("order")

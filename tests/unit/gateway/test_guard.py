@@ -1,5 +1,6 @@
 """Browsers come in by a session, and pages of others do not."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -143,3 +144,34 @@ async def test_where_anybody_may_send_no_foreign_name_leads_here(host: str, stat
     async with guarded(senders=[]) as client:
         answer = await client.post("/v1/events/events.news", headers={"Host": host})
         assert answer.status == status
+
+
+@pytest.mark.parametrize("tokens", [[TOKEN], []])
+async def test_headers_that_nobody_should_send_are_refused_like_wrong_ones(
+    tokens: list[str],
+) -> None:
+    """Bytes that are no text, and addresses that are none, are no fault of the gateway."""
+    async with guarded(*tokens) as client:
+        for path in ("/v1/who", "/v1/session"):
+            answer = await raw(client, path, b"Authorization: Bearer \xff\xfe")
+            assert answer in ((401,) if tokens else (200, 204))
+        assert await raw(client, "/v1/who", b"Origin: http://[", method=b"POST") == 403
+        if not tokens:
+            assert await raw(client, "/v1/who", b"X: y", host=b"[::") == 403
+
+
+async def raw(
+    client: TestClient[web.Request, web.Application],
+    path: str,
+    header: bytes,
+    *,
+    method: bytes = b"GET",
+    host: bytes = b"localhost",
+) -> int:
+    """Send what a client library would not, and return the status."""
+    reader, writer = await asyncio.open_connection(client.host, client.port)
+    lines = [method + b" " + path.encode() + b" HTTP/1.1", b"Host: " + host, header]
+    writer.write(b"\r\n".join([*lines, b"Content-Length: 0", b"", b""]))
+    status = int((await reader.readline()).split()[1])
+    writer.close()
+    return status

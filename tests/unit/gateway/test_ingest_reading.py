@@ -31,10 +31,13 @@ def one(headers: dict[str, str], body: Any, **options: Any) -> Taken:
     return read_one("events.news", Modality.NEWS, headers, raw, **given)
 
 
-def many(body: Any, content_type: str = "application/json", most: int = 10) -> Any:
+def many(
+    body: Any, content_type: str = "application/json", most: int = 10, key: str | None = None
+) -> Any:
     """Read a request of many."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return read_many("events.news", Modality.NEWS, content_type, raw, most=most, now_ms=NOW_MS)
+    given = {"key": key, "most": most, "now_ms": NOW_MS}
+    return read_many("events.news", Modality.NEWS, content_type, raw, **given)
 
 
 def test_a_binary_event_keeps_its_attributes_trace_and_bytes() -> None:
@@ -184,7 +187,29 @@ def test_images_in_base64_can_come_in_many() -> None:
         Modality.CAMERA,
         BATCHED,
         orjson.dumps([item]),
+        key=None,
         most=10,
         now_ms=NOW_MS,
     )
     assert ([each.event_id for each in taken], refused) == (["c-1"], [])
+
+
+def test_a_key_that_the_request_says_is_that_of_all_its_events() -> None:
+    """Also of those that say one of their own, as with one event."""
+    taken, _ = many([NEWS, NEWS | {"partitionkey": "own"}], key="HBR")
+    assert [one.record.key for one in taken] == [b"HBR", b"HBR"]
+    taken, _ = many([NEWS, NEWS | {"partitionkey": "own"}])
+    assert [one.record.key for one in taken] == [None, b"own"]
+
+
+@pytest.mark.parametrize("name", ["ce-id", "ce-source", "ce-partitionkey"])
+def test_a_header_that_is_no_text_is_told_or_kept_as_it_is(name: str) -> None:
+    """A header may hold any bytes; aiohttp hands on what is no UTF-8 as surrogates."""
+    headers = {"content-type": "application/json", "ce-id": "n-1", "ce-specversion": "1.0"}
+    headers |= {"ce-source": "/x", "ce-type": "headrace.news.v1", name: "a\udcffb"}
+    try:
+        taken = one(headers, {"headline": "x"})
+    except ContractError as error:
+        told(error).encode()
+    else:
+        assert (name, taken.record.key) == ("ce-partitionkey", b"a\xffb")
