@@ -36,7 +36,7 @@ from usage import Usage, tree
 
 from inference.processor import processor_name
 from streams.connection import Connection
-from streams.sources import Keep
+from streams.lane.sources import Keep
 from streams.steel import FLAWS, draw_steel
 from streams.topics import ensure_topics
 

@@ -29,8 +29,8 @@ from inference.optimizer import open_model
 from inference.settings import SchedulerSettings
 from inference.warmup import warm_up
 from schemas.events import Modality, NewsEvent
-from streams.charts import COLOURS, Line, line_chart
-from streams.warm_up import warm_up_examples
+from streams.planning.charts import COLOURS, Line, line_chart
+from streams.worker.warm_up import warm_up_examples
 
 TEXTS = 2_000
 SIZE_STEPS = 7

@@ -15,13 +15,13 @@ from inference.optimizer import open_model
 from inference.settings import SchedulerSettings
 from schemas.events import Modality
 from schemas.limits import DEFAULT_LIMITS
-from streams.lane import Lane
+from streams.delivery.publisher import Publisher
+from streams.lane.lane import Lane
+from streams.lane.sources import Cameras, Keep
 from streams.offsets import Ledger
-from streams.publisher import Publisher
 from streams.routes import Route, routes_of
 from streams.settings import Budgets, Settings
-from streams.sources import Cameras, Keep
-from streams.warm_up import warm_up_examples
+from streams.worker.warm_up import warm_up_examples
 
 EVENTS, RESULTS = "events.camera", "results.camera"
 HEAD = struct.Struct(">IId")

@@ -36,12 +36,12 @@ from inference.settings import SchedulerSettings
 from inference.work import OverloadPolicy
 from schemas.events import Modality
 from schemas.limits import DEFAULT_LIMITS
-from streams.lane import Lane
+from streams.delivery.publisher import Publisher
+from streams.lane.lane import Lane
 from streams.offsets import Ledger
-from streams.publisher import Publisher
 from streams.routes import routes_of
 from streams.settings import Settings
-from streams.warm_up import warm_up_examples
+from streams.worker.warm_up import warm_up_examples
 
 FIRST_LOOK = 100_000
 LOOKS = 8

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from overload_report import Row, by_step
 
-from streams.charts import COLOURS, FAINT, Line, line_chart
+from streams.planning.charts import COLOURS, FAINT, Line, line_chart
 
 DASHES = ("", "", "", "6 3", "6 3", "2 3", "2 3")
 

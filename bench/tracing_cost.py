@@ -151,12 +151,12 @@ async def work(options: argparse.Namespace) -> None:
     from inference.work import OverloadPolicy  # noqa: PLC0415
     from schemas.events import Modality  # noqa: PLC0415
     from schemas.limits import DEFAULT_LIMITS  # noqa: PLC0415
-    from streams.lane import Lane  # noqa: PLC0415
+    from streams.delivery.publisher import Publisher  # noqa: PLC0415
+    from streams.lane.lane import Lane  # noqa: PLC0415
     from streams.offsets import Ledger  # noqa: PLC0415
-    from streams.publisher import Publisher  # noqa: PLC0415
     from streams.routes import routes_of  # noqa: PLC0415
     from streams.settings import Settings  # noqa: PLC0415
-    from streams.warm_up import warm_up_examples  # noqa: PLC0415
+    from streams.worker.warm_up import warm_up_examples  # noqa: PLC0415
 
     ledger = Ledger()
     publisher = Publisher(SwallowingProducer())  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 from schemas.errors import BrokerError, ConfigurationError
 from streams.connection import Connection
 from streams.group_answers import heed_errors
-from streams.refusals import refusal
+from streams.security.refusals import refusal
 from streams.sequences import take_back_refused
 
 STOP_S = 5.0

@@ -11,9 +11,9 @@ from inference import shares
 from inference.work import OverloadPolicy
 from schemas.errors import ConfigurationError
 from schemas.events import Modality
+from streams.lane.sources import Sources
 from streams.models import chosen_model
 from streams.settings import ENVIRONMENT_PREFIX, NO_MODEL, Settings, Topic
-from streams.sources import Sources
 from streams.topics import dead_letter_topic, event_topic, result_topic_of
 
 

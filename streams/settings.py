@@ -3,7 +3,7 @@
 An environment variable is ``HEADRACE_`` and the field's name in capitals; ``__`` descends into a
 table (``HEADRACE_SCHEDULER__MAX_BATCH_TOKENS``). Lists are separated by commas. ``models`` may also
 be given as one text: see :func:`parse_models`. An empty variable counts as not set. Secrets are no
-settings: see :mod:`streams.credentials`.
+settings: see :mod:`streams.security.credentials`.
 """
 
 import dataclasses
@@ -24,17 +24,17 @@ from inference.work import OverloadPolicy
 from schemas.errors import ConfigurationError
 from schemas.events import Modality
 from streams.apps.settings import AppsSettings
-from streams.breaker import BreakerSettings
 from streams.connection import Connection
-from streams.credentials import VARIABLES, refuse_inline
 from streams.delivery.mode import DeliveryMode
 from streams.entities.settings import Entities
 from streams.gateway.ingest.settings import INGEST_TOKENS_VARIABLE
 from streams.gateway.settings import TOKENS_VARIABLE, GatewaySettings
+from streams.lane.breaker import BreakerSettings
+from streams.lane.sources import Cameras, Sources, Transcripts
 from streams.offsets import Bounds
 from streams.redaction.settings import Redaction
 from streams.security import Security
-from streams.sources import Cameras, Sources, Transcripts
+from streams.security.credentials import VARIABLES, refuse_inline
 from streams.tracing.settings import TracingSettings
 from streams.webhooks.settings import Webhook, check_names
 

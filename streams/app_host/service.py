@@ -13,7 +13,6 @@ from aiokafka.errors import KafkaError
 from inference.clock import SystemClock
 from schemas.errors import ConfigurationError, HeadraceError
 from streams import metrics
-from streams.access import explained
 from streams.app_host.transactions import StepTransactions
 from streams.app_host.watch import AppWatch, Unread
 from streams.apps.faust_clients import ClientSettings
@@ -26,10 +25,11 @@ from streams.delivery.committed import GroupOffsets
 from streams.delivery.mode import DeliveryMode
 from streams.delivery.opening import make_producer
 from streams.health import Health, serve
+from streams.security.access import explained
 from streams.settings import Settings
 from streams.signals import on_stop_signals
-from streams.states import EXIT_MISCONFIGURED
 from streams.topics import ensure_topics, partition_counts
+from streams.worker.states import EXIT_MISCONFIGURED
 
 log = structlog.get_logger(__name__)
 

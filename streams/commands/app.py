@@ -7,7 +7,7 @@ import click
 
 from streams.app_host import run_app
 from streams.apps.registry import APPS
-from streams.options import config_option
+from streams.commands.options import config_option
 from streams.settings import load_settings
 
 

@@ -15,11 +15,11 @@ from schemas.errors import ConfigurationError
 from schemas.events import Modality
 from streams.broker import AUTO, PROVIDERS
 from streams.clients import silence_client_logs
+from streams.commands.options import config_option
 from streams.demo.report import Report
 from streams.demo.run import EMBEDDED, Demo, DemoSettings
 from streams.demo.view import View
 from streams.models import default_model
-from streams.options import config_option
 from streams.replay.mapping import parse_map
 from streams.replay.pacing import MAX_SPEED
 from streams.settings import NO_MODEL, load_settings, parse_models

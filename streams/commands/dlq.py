@@ -13,15 +13,15 @@ import orjson
 
 from schemas.errors import ConfigurationError
 from streams.clients import silence_client_logs
+from streams.commands.options import settings_options
 from streams.connection import Connection
 from streams.dead_letters.letters import Found, check_fields, wants
 from streams.dead_letters.reading import find_letter_topic, read_letter, read_letters
 from streams.dead_letters.redriving import Redriven
 from streams.dead_letters.redriving import redrive as redrive_letters
 from streams.dead_letters.showing import Groups, group_lines, in_full, letter_lines, printable
-from streams.options import settings_options
 from streams.settings import Settings
-from streams.tailing import Condition, parse_condition
+from streams.tail.reading import Condition, parse_condition
 
 EXIT_REFUSED = 1
 LISTED = 50

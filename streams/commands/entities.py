@@ -8,12 +8,12 @@ import click
 import orjson
 
 from schemas.errors import ConfigurationError
+from streams.commands.options import config_option
 from streams.entities.gazetteer import Gazetteer
 from streams.entities.linker import Linker
 from streams.entities.loading import load_gazetteer
 from streams.entities.mentions import How, Mention
 from streams.entities.reading import GazetteerError
-from streams.options import config_option
 from streams.settings import load_settings
 
 EXIT_REFUSED = 1

@@ -11,7 +11,7 @@ import orjson
 import structlog
 
 from schemas.errors import ConfigurationError
-from streams.tables import aligned
+from streams.terminal.tables import aligned
 
 if TYPE_CHECKING:  # torch takes seconds
     from inference.measured import Measured

@@ -10,10 +10,10 @@ import structlog
 
 from schemas.errors import ConfigurationError
 from schemas.events import Modality
+from streams.commands.options import settings_options
 from streams.gateway.server import Gateway, serve
 from streams.gateway.tokens import read_ingest_tokens, read_tokens
 from streams.logs import configure
-from streams.options import settings_options
 from streams.settings import Settings, Topic
 from streams.signals import on_stop_signals
 from streams.topics import TopicKind, kind_of, modality_of

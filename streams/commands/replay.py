@@ -13,8 +13,8 @@ from inference.clock import SystemClock
 from schemas.errors import ConfigurationError, ContractError
 from schemas.events import Modality
 from streams.clients import open_producer, silence_client_logs
+from streams.commands.options import settings_options
 from streams.connection import Connection
-from streams.options import settings_options
 from streams.replay.mapping import Mapper, parse_map
 from streams.replay.pacing import Pacer, make_pace
 from streams.replay.run import Problems, Progress, Replay

@@ -11,9 +11,9 @@ import click
 
 from inference.work import OverloadPolicy
 from schemas.events import Modality
+from streams.commands.options import config_option
 from streams.delivery.mode import DeliveryMode
 from streams.logs import configure
-from streams.options import config_option
 from streams.settings import Settings, load_settings, parse_models
 
 _POLICIES = click.Choice([policy.value for policy in OverloadPolicy])
@@ -93,7 +93,7 @@ def _nested(flags: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _alone(settings: Settings) -> int:
-    from streams.service import serve_worker  # noqa: PLC0415 - torch only where a model runs
+    from streams.worker.service import serve_worker  # noqa: PLC0415 - torch only where a model runs
 
     return await serve_worker(settings)
 
@@ -103,7 +103,7 @@ async def _supervised(settings: Settings) -> int:
         # prometheus_client decides at its import whether values are shared between processes.
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = directory
         from streams.signals import on_stop_signals  # noqa: PLC0415
-        from streams.supervisor import Supervisor  # noqa: PLC0415
+        from streams.worker.supervisor import Supervisor  # noqa: PLC0415
 
         supervisor = Supervisor(settings)
         on_stop_signals(supervisor.stop)

@@ -16,14 +16,14 @@ from rich.console import Console
 from rich.text import Text
 
 from schemas.errors import BrokerError, ConfigurationError
-from streams.access import explained
 from streams.clients import open_consumer, silence_client_logs
+from streams.commands.options import settings_options
 from streams.connection import Connection
-from streams.options import settings_options
+from streams.security.access import explained
 from streams.settings import Settings
 from streams.signals import on_stop_signals
-from streams.tail_lines import line_of
-from streams.tailing import Condition, parse_condition, to_document, wanted
+from streams.tail.lines import line_of
+from streams.tail.reading import Condition, parse_condition, to_document, wanted
 from streams.topics import TopicKind, kind_of, partition_counts
 
 POLL_MS = 200

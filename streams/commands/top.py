@@ -17,11 +17,11 @@ from rich.console import Console
 from rich.live import Live
 
 from schemas.errors import BrokerError
-from streams.access import explained
 from streams.clients import pass_over_client_futures, silence_client_logs
+from streams.commands.options import settings_options
 from streams.connection import Connection
-from streams.options import settings_options
 from streams.routes import Route, routes_of
+from streams.security.access import explained
 from streams.settings import Settings
 from streams.signals import on_stop_signals
 from streams.top.run import Watch, once, raise_ended, watching

@@ -9,8 +9,8 @@ from rich.table import Table
 
 from schemas.events import Modality
 from streams.clients import silence_client_logs
+from streams.commands.options import settings_options
 from streams.connection import Connection
-from streams.options import settings_options
 from streams.routes import routes_of
 from streams.settings import Settings
 from streams.topics import (

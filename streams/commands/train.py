@@ -14,7 +14,7 @@ import click
 
 from inference.training.progress import Report
 from inference.training.settings import TrainingSettings
-from streams.bars import reporter
+from streams.terminal.bars import reporter
 
 Command = Callable[..., None]
 DEFAULTS = {field.name: field.default for field in dataclasses.fields(TrainingSettings)}

@@ -9,9 +9,9 @@ import structlog
 
 from schemas.errors import BrokerError, ConfigurationError
 from streams.clients import pass_over_client_futures
+from streams.commands.options import settings_options
 from streams.health import Health, serve
 from streams.logs import configure
-from streams.options import settings_options
 from streams.settings import Settings
 from streams.signals import on_stop_signals
 from streams.webhooks.retrying import Outcome

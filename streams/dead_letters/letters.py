@@ -11,7 +11,7 @@ from schemas.cloudevents import RESERVED_PREFIX
 from schemas.errors import ConfigurationError, ContractError
 from schemas.kafka import Record, decode_dead_letter
 from schemas.results import DeadLetter, Source
-from streams.tailing import Condition
+from streams.tail.reading import Condition
 
 POSITIONS = ("partition", "offset", "redriven")
 """What is known of a letter beside what its headers say."""

@@ -18,7 +18,7 @@ from streams.dead_letters.letters import Found, wants
 from streams.dead_letters.marks import marks_topic
 from streams.dead_letters.reading import read_letters
 from streams.dead_letters.sending import Prepared, Sender
-from streams.tailing import Condition
+from streams.tail.reading import Condition
 from streams.topics import ensure_topics, webhook_topic
 
 

@@ -4,8 +4,8 @@ from aiokafka import AIOKafkaProducer
 
 from streams.delivery.committed import GroupOffsets
 from streams.delivery.prefix import CommittedPrefix
+from streams.delivery.publisher import Publisher
 from streams.offsets import Ledger
-from streams.publisher import Publisher
 
 
 class AtLeastOnce(Publisher, CommittedPrefix):

@@ -26,14 +26,14 @@ from aiokafka.errors import KafkaError
 
 from inference.failure import Failure
 from schemas.errors import BrokerError
-from streams.access import Refusal
 from streams.delivery.committed import Committed, GroupOffsets
 from streams.delivery.finished import decode_finished
+from streams.delivery.publisher import Parcel
 from streams.delivery.tail import Tail
 from streams.delivery.taking_over import TakingOver
 from streams.delivery.transactions import Times, Transactions
 from streams.offsets import Ledger, OffsetTracker
-from streams.publisher import Parcel
+from streams.security.access import Refusal
 
 COMMIT_GUESS_S = 0.01
 """What a transaction is taken to need until some have been seen."""

@@ -12,8 +12,8 @@ from dataclasses import replace
 from aiokafka import ConsumerRecord
 
 from streams.delivery.protocol import Outlet
+from streams.delivery.publisher import Parcel
 from streams.offsets import OffsetTracker
-from streams.publisher import Parcel
 
 
 class _Chain:

@@ -30,7 +30,7 @@ FENCED = (ProducerFenced, InvalidProducerEpoch)
 
 
 class Sendable(Protocol):
-    """What a record is made of; see :class:`streams.publisher.Parcel`."""
+    """What a record is made of; see :class:`streams.delivery.publisher.Parcel`."""
 
     @property
     def topic(self) -> str:

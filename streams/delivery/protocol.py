@@ -7,8 +7,8 @@ from typing import Protocol
 from aiokafka import ConsumerRecord
 
 from streams.delivery.keeping import Keeping
+from streams.delivery.publisher import Parcel
 from streams.offsets import OffsetTracker
-from streams.publisher import Parcel
 
 
 class Outlet(Protocol):

@@ -11,7 +11,6 @@ from aiokafka.errors import KafkaError
 
 from schemas.errors import BrokerError
 from streams import metrics
-from streams.access import Refusal
 from streams.delivery.committed import Committed
 from streams.delivery.finished import SPAN, encode_finished
 from streams.delivery.partition_producer import (
@@ -21,9 +20,10 @@ from streams.delivery.partition_producer import (
     TooLargeError,
 )
 from streams.delivery.patience import Patience
+from streams.delivery.publisher import Parcel
 from streams.delivery.tail import Tail
 from streams.offsets import OffsetTracker
-from streams.publisher import Parcel
+from streams.security.access import Refusal
 
 log = structlog.get_logger(__name__)
 

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from inference.clock import Clock
 from streams.demo.tally import Shown, Tally, percentile
-from streams.styles import VERDICT_STYLES, label_style
+from streams.terminal.styles import VERDICT_STYLES, label_style
 
 BARS = " ▁▂▃▄▅▆▇█"
 BAR_CELLS = 24

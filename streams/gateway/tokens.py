@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterable, Mapping
 
 from schemas.errors import ConfigurationError
-from streams.credentials import read_secret_file
 from streams.gateway.ingest.settings import INGEST_TOKENS_VARIABLE
 from streams.gateway.settings import TOKENS_VARIABLE, GatewaySettings
+from streams.security.credentials import read_secret_file
 
 SHORTEST = 16
 SCHEME = "Bearer "

@@ -20,14 +20,14 @@ from inference.shared_device import SharedDevice
 from inference.turns import Turn
 from inference.work import OverloadPolicy
 from schemas.limits import DEFAULT_LIMITS
-from streams.lane import Lane
+from streams.delivery.publisher import Publisher
+from streams.lane.lane import Lane
 from streams.offsets import Ledger
 from streams.planning.arrivals import poisson
 from streams.planning.events import PlannedEvent, record_of
-from streams.publisher import Publisher
 from streams.routes import Route
 from streams.settings import Settings
-from streams.warm_up import warm_up_examples
+from streams.worker.warm_up import warm_up_examples
 
 LOADS = (0.05, 0.4)
 """Shares of the device's capacity at which the event loop is measured."""

@@ -13,14 +13,14 @@ from schemas.errors import ConfigurationError, UndecodableError
 from schemas.kafka import encode_event
 from schemas.limits import DEFAULT_LIMITS
 from schemas.records import Outbound
-from streams.ingress import Ingress, Rejected
+from streams.lane.ingress import Ingress, Rejected
 from streams.offsets import OffsetTracker
 from streams.planning.clock import SetClock
 from streams.replay.mapping import Mapper
 from streams.replay.pacing import OriginalPace
 from streams.replay.source import LineSource
 from streams.routes import Route
-from streams.warm_up import warm_up_events
+from streams.worker.warm_up import warm_up_events
 
 EPOCH_MS = 1_700_000_000_000.0
 """Where events without a time begin; any moment will do."""

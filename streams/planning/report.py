@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from streams.charts import COLOURS, Line, line_chart
+from streams.planning.charts import COLOURS, Line, line_chart
 from streams.planning.costs import WorkerCosts
 from streams.planning.simulate import ClassPlan, LoadPlan
-from streams.tables import aligned
+from streams.terminal.tables import aligned
 
 _TOO_BUSY = 0.85
 """Above this share of its time a thread has no reserve left."""

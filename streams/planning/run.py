@@ -7,7 +7,6 @@ from typing import Any
 from inference.engine import Engine
 from inference.optimizer import open_model
 from schemas.events import Modality
-from streams.loading import load_models
 from streams.planning.arrivals import bursts
 from streams.planning.costs import WorkerCosts, measure
 from streams.planning.events import EventLog, PlannedEvent, made_up, read_log
@@ -17,6 +16,7 @@ from streams.replay.mapping import Mapper, parse_map
 from streams.replay.source import LineSource
 from streams.routes import Route, routes_of
 from streams.settings import Settings
+from streams.worker.loading import load_models
 
 MOST_WORKERS = 64
 

@@ -6,8 +6,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from schemas.errors import BrokerError, OversizedError
-from streams.access import explained
 from streams.replay.mapping import Prepared
+from streams.security.access import explained
 
 MAX_IN_FLIGHT = 2_000
 """Records sent and not yet acknowledged; a broker that is slower than the log holds the log up."""

@@ -25,10 +25,10 @@ from aiokafka.errors import (
 
 from schemas.errors import BrokerError, ConfigurationError, ContractError
 from schemas.records import Record
-from streams.access import explained
 from streams.clients import open_consumer
 from streams.connection import Connection
 from streams.consumed import to_record
+from streams.security.access import explained
 from streams.subscription.filters import Wanted
 from streams.subscription.positions import Positions, Start, to_token
 from streams.subscription.seen import Seen

@@ -10,10 +10,10 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, for_code
 
 from schemas.errors import BrokerError
-from streams.access import explained
 from streams.clients import open_admin, open_consumer
 from streams.connection import Connection
 from streams.group_members import Member, members_of
+from streams.security.access import explained
 
 SETTLE_S = 5.0
 """How long a broker that has just started may need to find out who keeps the group."""

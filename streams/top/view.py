@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from schemas.results import Verdict
-from streams.styles import VERDICT_STYLES, label_style
+from streams.terminal.styles import VERDICT_STYLES, label_style
 from streams.top.snapshot import (
     InstanceRow,
     PartitionRow,

@@ -5,7 +5,7 @@ import os
 import structlog
 
 from schemas.errors import ConfigurationError
-from streams.credentials import read_secret_file
+from streams.security.credentials import read_secret_file
 from streams.tracing.settings import TracingSettings
 from streams.tracing.traced import Tracing
 

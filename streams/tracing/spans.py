@@ -24,9 +24,9 @@ from inference.scheduler import BatchRun
 from inference.work import Completion
 from schemas.records import Record
 from schemas.results import Classification, DeadLetter
+from streams.lane.verdicts import Admitted
 from streams.routes import Route
 from streams.tracing.sampling import Sampling
-from streams.verdicts import Admitted
 
 LATEST_NS = 2**63 - 1
 

@@ -3,7 +3,7 @@
 Each webhook is a consumer group of its own, so none waits for another's endpoint. The way of one
 record::
 
-    loop       polls; the offset begins                    streams/consume.py
+    loop       polls; the offset begins                    streams/consumer/loop.py
     picking    wanted? new?                                else the offset is complete
     delivery   after its key's predecessor; once the       tried again with growing, random waits
                circuit lets it: one signed POST

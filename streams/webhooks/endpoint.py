@@ -11,7 +11,7 @@ from typing import Self
 import aiohttp
 
 from schemas.errors import ConfigurationError
-from streams.credentials import read_secret_file
+from streams.security.credentials import read_secret_file
 from streams.webhooks.message import Message
 from streams.webhooks.retrying import Answer, retry_after_s
 from streams.webhooks.settings import Webhook

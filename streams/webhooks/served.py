@@ -9,7 +9,7 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from streams import metrics
-from streams.consume import ConsumeLoop
+from streams.consumer.loop import ConsumeLoop
 from streams.health import Health
 from streams.offsets import Ledger
 from streams.stalls import Stall, StallDetector

@@ -14,10 +14,9 @@ from aiokafka.errors import KafkaError
 
 from schemas.errors import BrokerError, ConfigurationError
 from streams import metrics
-from streams.access import check_access, explained
 from streams.clients import open_producer
 from streams.connection import Connection
-from streams.consume import ConsumeLoop
+from streams.consumer.loop import ConsumeLoop
 from streams.delivery.committed import GroupOffsets
 from streams.delivery.keeping import Keeping
 from streams.delivery.patience import Patience
@@ -25,6 +24,7 @@ from streams.delivery.prefix import CommittedPrefix
 from streams.group_answers import heed_errors
 from streams.health import Health
 from streams.offsets import Bounds, Ledger
+from streams.security.access import check_access, explained
 from streams.stalls import StallDetector
 from streams.topics import ensure_topics, partition_counts
 from streams.webhooks.delivering import Deliveries, Times

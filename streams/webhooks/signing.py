@@ -12,7 +12,7 @@ import hmac
 from collections.abc import Sequence
 
 from schemas.errors import ConfigurationError
-from streams.credentials import read_secret_file
+from streams.security.credentials import read_secret_file
 from streams.webhooks.settings import Webhook
 
 PREFIX = "whsec_"

@@ -67,7 +67,7 @@ class FakeOffsets:
 
 
 class FakeConsumer:
-    """Implements what :class:`streams.consume.ConsumeLoop` asks of an ``AIOKafkaConsumer``.
+    """Implements what :class:`streams.consumer.loop.ConsumeLoop` asks of an ``AIOKafkaConsumer``.
 
     The first assignment, of every partition, comes with :meth:`start`.
 

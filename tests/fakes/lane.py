@@ -10,7 +10,7 @@ from inference.settings import SchedulerSettings
 from schemas.kafka import decode_result
 from schemas.limits import DEFAULT_LIMITS
 from schemas.results import Classification
-from streams.lane import Lane
+from streams.lane.lane import Lane
 from streams.offsets import Ledger, OffsetTracker
 from streams.routes import Route
 from tests.fakes.clock import ManualClock
@@ -20,7 +20,7 @@ from tests.fakes.publisher import KeepingPublisher
 
 
 class HoldingLane:
-    """Implements what :class:`streams.consume.ConsumeLoop` asks of a lane.
+    """Implements what :class:`streams.consumer.loop.ConsumeLoop` asks of a lane.
 
     Attributes:
         is_full: What the loop is told of the lane's queue; likewise ``has_room_again``.

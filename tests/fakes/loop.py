@@ -4,7 +4,7 @@ from aiokafka import TopicPartition
 
 
 class IdleLoop:
-    """Implements what watchdog and worker ask of :class:`streams.consume.ConsumeLoop`.
+    """Implements what watchdog and worker ask of :class:`streams.consumer.loop.ConsumeLoop`.
 
     Attributes:
         owning: Whether the group has handed its partitions out.

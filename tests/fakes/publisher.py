@@ -1,11 +1,11 @@
 """A publisher that sends nothing until a test plays the broker."""
 
 from schemas.kafka import Outbound
-from streams.publisher import Parcel
+from streams.delivery.publisher import Parcel
 
 
 class KeepingPublisher:
-    """Implements what :class:`streams.lane.Lane` asks of a publisher.
+    """Implements what :class:`streams.lane.lane.Lane` asks of a publisher.
 
     Attributes:
         parcels: What was published, in order.

@@ -14,7 +14,7 @@ from pathlib import Path
 import orjson
 
 from streams.broker.process import TIED
-from streams.states import EXIT_MISCONFIGURED
+from streams.worker.states import EXIT_MISCONFIGURED
 
 RESTART_S = 0.2
 """From the end of a worker to its next start."""

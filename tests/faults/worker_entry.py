@@ -19,7 +19,8 @@ from inference.clock import SystemClock
 from inference.engine import EffortLevel, Encoded, Engine, Prediction
 from inference.optimizer import open_model
 from schemas.events import NewsEvent
-from streams import cli, worker
+from streams import cli
+from streams.worker import worker
 
 SECONDS = struct.Struct("d")
 POISON = "q u i c k s a n d"
@@ -78,7 +79,7 @@ def main() -> None:
         "open_model": open_brittle,
     }
     for name, made in replaced.items():
-        assert hasattr(worker, name), f"streams.worker has no {name} to be replaced"
+        assert hasattr(worker, name), f"streams.worker.worker has no {name} to be replaced"
         setattr(worker, name, made)
     sys.argv = ["headrace", *sys.argv[3:]]
     cli.main()

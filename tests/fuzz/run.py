@@ -24,12 +24,12 @@ from schemas.kafka import (
 from schemas.letters import HEADERS_OMITTED
 from schemas.limits import DEFAULT_LIMITS
 from schemas.records import Record
-from streams.ingress import Ingress, Rejected
-from streams.loading import load_models
+from streams.lane.ingress import Ingress, Rejected
+from streams.lane.sources import Cameras, Transcripts
 from streams.offsets import OffsetTracker
 from streams.routes import routes_of
 from streams.settings import Settings
-from streams.sources import Cameras, Transcripts
+from streams.worker.loading import load_models
 from tests.fuzz.mutating import NOW_MS, Made, Mutator
 
 LARGEST_BATCH = 20

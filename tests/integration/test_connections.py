@@ -18,7 +18,7 @@ from tests.fakes.receiver import Reply, receiving
 from tests.integration.command import finish, start
 from tests.integration.published import publish, result
 from tests.integration.worker import LARGEST, RunningWorker, producing, running_worker
-from tests.unit.streams.pictures import picture
+from tests.unit.lane.pictures import picture
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(240)]
 SITE = Path(__file__).parent / "connections"

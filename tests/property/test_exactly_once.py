@@ -17,8 +17,8 @@ from streams.delivery import exactly_once, patience
 from streams.delivery.committed import Committed, GroupOffsets
 from streams.delivery.exactly_once import ExactlyOnce
 from streams.delivery.finished import decode_finished
+from streams.delivery.publisher import Parcel
 from streams.offsets import Ledger
-from streams.publisher import Parcel
 from tests.fakes.transactional import FakeCluster
 
 ONE = TopicPartition("events.news", 0)

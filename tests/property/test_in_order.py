@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from schemas.kafka import Outbound
 from streams.delivery.in_order import InKeyOrder
+from streams.delivery.publisher import Parcel
 from streams.offsets import OffsetTracker
-from streams.publisher import Parcel
 from tests.fakes.consumer import record
 from tests.fakes.publisher import KeepingPublisher
 

@@ -14,7 +14,7 @@ from inference.settings import SchedulerSettings
 from inference.work import OverloadPolicy
 from schemas.kafka import Record, decode_dead_letter, decode_result
 from schemas.limits import DEFAULT_LIMITS
-from streams.lane import Lane
+from streams.lane.lane import Lane
 from streams.offsets import Ledger
 from tests.fakes.clock import ManualClock
 from tests.fakes.consumer import record

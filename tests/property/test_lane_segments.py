@@ -15,9 +15,9 @@ from schemas.events import Modality
 from schemas.kafka import decode_result
 from schemas.limits import DEFAULT_LIMITS
 from schemas.results import Classification, Verdict
-from streams.lane import Lane
+from streams.lane.lane import Lane
+from streams.lane.sources import Sources, Transcripts
 from streams.offsets import Ledger
-from streams.sources import Sources, Transcripts
 from tests.fakes.clock import ManualClock
 from tests.fakes.consumer import record
 from tests.fakes.engine import FakeEngine

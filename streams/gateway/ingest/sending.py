@@ -15,10 +15,10 @@ from aiokafka.structs import RecordMetadata
 from schemas.errors import BrokerError, HeadraceError, OversizedError
 from schemas.kafka import Outbound
 from streams import metrics
-from streams.access import explained
 from streams.clients import open_producer
 from streams.connection import Connection
 from streams.gateway.ingest.receiving import Held
+from streams.security.access import explained
 from streams.topics import MAX_MESSAGE_BYTES, partition_counts
 
 Acknowledgement = asyncio.Future[RecordMetadata]

@@ -10,8 +10,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupAuthorizationFailedError, KafkaError, for_code
 
-from streams.access import explained
 from streams.group_members import Member, members_of
+from streams.security.access import explained
 from streams.topics import TopicKind, kind_of
 
 MOST_LISTED = 200

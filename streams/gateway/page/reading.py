@@ -14,11 +14,11 @@ from schemas.errors import BrokerError, HeadraceError
 from schemas.kafka import decode_result, result_id
 from schemas.records import Record
 from schemas.results import Classification
-from streams.access import REFUSALS, explained
 from streams.clients import open_consumer, undisturbed
 from streams.connection import Connection
 from streams.gateway.page.rows import Row
 from streams.gateway.page.tally import HISTORY_S, Tally
+from streams.security.access import REFUSALS, explained
 from streams.subscription import Reading, Seen, Subscription
 from streams.topics import TopicKind, kind_of, partition_counts
 

@@ -23,7 +23,7 @@ from tests.integration.security.conftest import (
     speaking,
     unsigned_token,
 )
-from tests.unit.streams.test_tokens import Endpoint, serving
+from tests.unit.security.test_tokens import Endpoint, serving
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(120)]
 QUICK_S = 5.0

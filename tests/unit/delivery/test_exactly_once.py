@@ -11,8 +11,8 @@ from schemas.kafka import Outbound
 from streams.delivery.committed import Committed
 from streams.delivery.exactly_once import ExactlyOnce
 from streams.delivery.finished import encode_finished
+from streams.delivery.publisher import Parcel
 from streams.offsets import Ledger
-from streams.publisher import Parcel
 from tests.fakes.transactional import FakeCluster
 
 ONE, TWO = (TopicPartition("events.news", number) for number in range(2))

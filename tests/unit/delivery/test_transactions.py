@@ -22,10 +22,10 @@ from streams.delivery import transactions as module
 from streams.delivery.committed import Committed
 from streams.delivery.finished import decode_finished
 from streams.delivery.partition_producer import FencedError
+from streams.delivery.publisher import Parcel
 from streams.delivery.tail import Tail
 from streams.delivery.transactions import Times, Transactions
 from streams.offsets import Ledger
-from streams.publisher import Parcel
 from tests.fakes.transactional import FakeCluster
 
 ONE = TopicPartition("events.news", 0)

@@ -10,8 +10,8 @@ import yaml
 from schemas.limits import DEFAULT_LIMITS
 from streams.broker.docker import IMAGE
 from streams.settings import Settings, load_settings
-from streams.supervisor import KILL_AFTER_DRAIN_S
 from streams.tracing.settings import TracingSettings
+from streams.worker.supervisor import KILL_AFTER_DRAIN_S
 
 ROOT = Path(__file__).parents[3]
 DOCKERFILE = ROOT / "deploy/Dockerfile"

@@ -11,11 +11,11 @@ import yaml
 
 from inference import image_work
 from schemas.limits import DEFAULT_LIMITS
-from streams.access import Right
-from streams.credentials import VARIABLES
 from streams.offline import OFFLINE
 from streams.redaction.settings import Kind, Redaction
 from streams.security import Mechanism, Protocol, Security
+from streams.security.access import Right
+from streams.security.credentials import VARIABLES
 from streams.settings import Settings, load_settings
 
 PAGE = (Path(__file__).parents[3] / "docs/security.md").read_text()

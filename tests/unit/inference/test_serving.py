@@ -34,7 +34,7 @@ NEEDS_KERNELS = pytest.mark.skipif(
 
 WITHOUT_TORCH = """
 import sys
-import streams.service
+import streams.worker.service
 from inference.optimizer import Optimizer
 from schemas.events import NewsEvent
 

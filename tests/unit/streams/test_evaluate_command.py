@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from schemas.errors import ConfigurationError
 from streams.cli import cli
-from streams.tables import aligned
+from streams.terminal.tables import aligned
 from tests.fakes.hub_models import write_text_model
 from tests.fakes.small_model import LABELS, WORDS, write_small_checkpoint
 

@@ -8,10 +8,10 @@ import pytest
 from schemas.errors import ConfigurationError
 from schemas.events import Modality
 from streams import models
-from streams.loading import load_models
 from streams.models import default_model
 from streams.routes import routes_of
 from streams.settings import load_settings
+from streams.worker.loading import load_models
 from tests.fakes.engine import FakeEngine
 
 NEWS, TRANSCRIPT, CAMERA = Modality

@@ -7,10 +7,10 @@ import pytest
 from inference.work import OverloadPolicy
 from schemas.errors import ConfigurationError
 from schemas.events import Modality
-from streams.loading import load_models
+from streams.lane.sources import Keep
 from streams.routes import Route, routes_of
 from streams.settings import load_settings
-from streams.sources import Keep
+from streams.worker.loading import load_models
 from tests.fakes.engine import FakeEngine
 
 DESK = {"name": "events.desk.news", "modality": "news"}

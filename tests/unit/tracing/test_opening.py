@@ -22,7 +22,7 @@ def test_without_an_endpoint_nothing_is_imported_or_sent(monkeypatch: pytest.Mon
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", HERE)
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "otlp")
     assert open_tracing(TracingSettings(), group="desk") is None
-    code = "import sys, streams.worker; sys.exit('opentelemetry' in sys.modules)"
+    code = "import sys, streams.worker.worker; sys.exit('opentelemetry' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

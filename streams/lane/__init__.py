@@ -1,0 +1,1 @@
+"""The way of one topic's events through a worker, from records to answers and dead letters."""

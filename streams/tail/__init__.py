@@ -1,0 +1,1 @@
+"""``headrace tail``: what a topic says, for people and scripts."""

@@ -1,0 +1,1 @@
+"""A worker: where Kafka and the engine meet, and the processes that it runs in."""
