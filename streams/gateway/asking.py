@@ -1,5 +1,6 @@
 """What a request asks for, from its path, query and headers."""
 
+import re
 from collections.abc import Collection
 from datetime import datetime
 from typing import Any
@@ -11,6 +12,7 @@ from streams.subscription import Choosing, Start, subscribed_kind
 from streams.subscription.positions import from_token
 
 LAST_EVENT_ID = "Last-Event-ID"
+_NONE = re.compile(r"q\s*=\s*0(\.0*)?")
 
 
 def asked(
@@ -67,3 +69,12 @@ def resumed(topic: str, token: str, *, field: str) -> str:
     """
     from_token(token, [topic], field=field)
     return token
+
+
+def takes_gzip(accept_encoding: str) -> bool:
+    """Say whether a client takes compressed answers; see RFC 9110, section 12.5.3."""
+    for part in accept_encoding.lower().split(","):
+        coding, _, weight = part.partition(";")
+        if coding.strip() in {"gzip", "x-gzip"}:
+            return not _NONE.fullmatch(weight.strip())
+    return False

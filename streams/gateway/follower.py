@@ -1,14 +1,18 @@
 """Somebody who follows a topic: what is wanted of it, where it stands, and where that goes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiokafka import TopicPartition
 
 from streams.gateway.outbox import Outbox
-from streams.gateway.told import Form, Told
+from streams.gateway.told import Told
+from streams.gateway.wires import Wire
 from streams.subscription import Choosing, Positions, Seen, to_token
+
+if TYPE_CHECKING:
+    from streams.gateway.sharing import Sharing
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
@@ -18,48 +22,53 @@ class Follower:
     Attributes:
         choosing: What is wanted.
         outbox: Where it goes.
-        form: How events are written.
-        prefix: What comes before each.
+        wire: How events are written.
         opened: Called once, before anything is sent, with the token of where it begins.
         cut: Called once when there is no room for one more.
         ended: Called with why when nothing more will come, though the connection may go on.
+        sent: Called with how many events were sent to it alone.
         seen: What it was told before it joined others; unset where they know as much.
-        told: How many events, since somebody set it to 0.
-        stands: Says where it is, while it is with others; ``None`` while it has its own place.
+        sharing: The others whom it is with; ``None`` while it has its own place.
     """
 
     choosing: Choosing[Any]
     outbox: Outbox
-    form: Form
+    wire: Wire
     opened: Callable[[str], object]
     cut: Callable[[], None]
     ended: Callable[[str], None]
-    prefix: bytes = b""
+    sent: Callable[[int], object]
     seen: Seen | None = None
-    told: int = 0
-    stands: Callable[[], str] | None = None
+    sharing: "Sharing | None" = None
     positions: dict[TopicPartition, int] = field(default_factory=dict)
 
     @property
     def token(self) -> str:
-        """Where it stands, once everything that waits was sent."""
-        return to_token(self.positions) if self.stands is None else self.stands()
+        """Where it stands, once everything that waits was sent; send something else then."""
+        return to_token(self.positions) if self.sharing is None else self.sharing.interrupt()
 
     def tell(self, told: Told, token: str) -> None:
-        """Send what is wanted and new to those whom it stands with, unless it was told before."""
-        if self.seen is not None and self._was_told(told, self.seen):
+        """Send it alone what is wanted, unless it was told that before it joined the others."""
+        if self.knows_any([told]):
             return
-        self.told += 1
-        frame = told.frame(self.form, token)
-        if not self.outbox.put(self.prefix + frame if self.prefix else frame):
+        self.sent(1)
+        if not self.outbox.put(self.wire.frame(told, token)):
             self.cut()
 
-    def _was_told(self, told: Told, seen: Seen) -> bool:
-        """Say whether it was told before it joined others; all since then they know themselves."""
-        was_told = seen.knows(*self.choosing.identity(told.value))
+    def send(self, data: bytes, events: int) -> None:
+        """Send what others are sent as well."""
+        if not self.outbox.put_packed(data, events):
+            self.cut()
+
+    def knows_any(self, all_told: Iterable[Told]) -> bool:
+        """Say whether it was told any before it joined; all since then the others know as well."""
+        seen = self.seen
+        if seen is None:
+            return False
+        knows = any(seen.knows(*self.choosing.identity(told.value)) for told in all_told)
         if not seen:
             self.seen = None  # too long ago for repetitions
-        return was_told
+        return knows
 
     def offer(self, told: Told) -> None:
         """Go on over a record from its own place; send what it holds if that is wanted and new."""

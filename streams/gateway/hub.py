@@ -20,8 +20,8 @@ from streams.gateway.told import Told
 from streams.subscription import Choosing, Kind, Positions, Reading, Seen, Subscription, to_token
 
 TURN_S = 0.01
-"""Processor time for which clients are told one event after the other before what waits for them is
-written. On a busy machine the wall clock would end turns early, and many small writes cost more."""
+"""Processor time for which events are told one after the other before what waits is sent. On a
+busy machine the wall clock would end turns early, and many small writes cost more."""
 KEPT = 10_000
 """Records of a topic, so that clients that come back soon need no reader of their own."""
 
@@ -48,7 +48,7 @@ class Hub:
         connection: How to reach the brokers.
         topic: To read.
         kind: What its records are.
-        most_a_turn: Events that are told before what waits is written, at most.
+        most_a_turn: What is told before it is sent, at most.
         failed: Called when reading ended.
         wall: The clock, in seconds since the epoch.
     """
@@ -59,7 +59,7 @@ class Hub:
         topic: str,
         kind: Kind,
         *,
-        most_a_turn: int,
+        most_a_turn: Room,
         failed: Callable[[], None],
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -75,7 +75,9 @@ class Hub:
         self._memories: dict[Hashable, tuple[Choosing[Any], Seen]] = {
             one.memory: (one, Seen()) for one in kind.wanted.plain()
         }
-        self._audience = Audience()
+        self._audience = Audience(self._stands, metrics.GATEWAY_EVENTS.labels(topic).inc)
+        self._sending: asyncio.TimerHandle | None = None
+        self._send_from = 0.0
         self._ahead: set[Follower] = set()
         self._subscription = Subscription(
             connection, [topic], _Everything(kind), Reading(start="end", back=KEPT), Seen(most=1)
@@ -133,16 +135,15 @@ class Hub:
         if follower.is_ahead_of(self._subscription.positions):
             self._ahead.add(follower)
         else:
-            self._let_in(follower)
+            self._audience.add(follower)
 
     def leave(self, follower: Follower) -> None:
         """Tell a follower nothing any more."""
         self._ahead.discard(follower)
         self._audience.discard(follower)
 
-    def _let_in(self, follower: Follower) -> None:
-        follower.stands = lambda: to_token(self._subscription.positions)
-        self._audience.add(follower)
+    def _stands(self) -> str:
+        return to_token(self._subscription.positions)
 
     def _bytes_after(self, positions: Positions) -> int:
         size = 0
@@ -153,26 +154,26 @@ class Hub:
         return size
 
     async def _run(self) -> None:
-        turn_ends, told = time.thread_time() + TURN_S, 0
+        turn = _Turn(self._most_a_turn)
         why = "the gateway stops; resume with the last token, here or at another gateway"
         try:
             async for received in self._subscription.received():
-                self._take(received.record, received.value)
-                told += 1
-                if told == self._most_a_turn or time.thread_time() >= turn_ends:
+                if turn.is_over(self._take(received.record, received.value)):
                     # Else a burst would fill what waits for clients who had no chance to read.
+                    self._send()
                     await asyncio.sleep(0)
-                    turn_ends, told = time.thread_time() + TURN_S, 0
+                    turn = _Turn(self._most_a_turn)
         except HeadraceError as error:
             why = f"{error}; resume with the last token"
             log.warning("reading_ended", topic=self._topic, reason=str(error))
         finally:
+            self._send()
             self._has_ended = True
             self._failed()
             for follower in [*self._audience, *self._ahead]:
                 follower.ended(why)
 
-    def _take(self, record: Record, value: Any) -> None:
+    def _take(self, record: Record, value: Any) -> Told:
         new_to = [
             memory
             for memory, (choosing, seen) in self._memories.items()
@@ -181,15 +182,24 @@ class Hub:
         told = Told(self._kind.event, record, value, new_to)
         self._keep(told)
         self._measure(record)
-        here: str | None = None
-        for follower in self._audience.of(told):
-            here = here or to_token(self._subscription.positions)
-            follower.tell(told, here)
+        if self._audience.tell(told) and self._sending is None:
+            # When this has no more to tell, and not so soon that sending takes all the time.
+            self._sending = asyncio.get_running_loop().call_at(self._send_from, self._send)
         for follower in list(self._ahead):
             follower.offer(told)
             if not follower.is_ahead_of(self._subscription.positions):
                 self._ahead.discard(follower)
-                self._let_in(follower)
+                self._audience.add(follower)
+        return told
+
+    def _send(self) -> None:
+        """Send what waits; the more that costs, the later the next time, and the more goes then."""
+        if self._sending is not None:
+            self._sending.cancel()
+            self._sending = None
+        began = time.thread_time()
+        self._audience.send()
+        self._send_from = asyncio.get_running_loop().time() + time.thread_time() - began
 
     def _measure(self, record: Record) -> None:
         partition = TopicPartition(record.topic, record.partition)
@@ -203,6 +213,21 @@ class Hub:
         if len(self._kept) > KEPT:
             oldest = self._kept.popleft().record
             self._kept_from[TopicPartition(oldest.topic, oldest.partition)] = oldest.offset + 1
+
+
+class _Turn:
+    """What is told without a break."""
+
+    def __init__(self, most: Room) -> None:
+        self._events = most.events
+        self._bytes = most.bytes
+        self._ends = time.thread_time() + TURN_S
+
+    def is_over(self, told: Told) -> bool:
+        """Count one more; say whether it was the last."""
+        self._events -= 1
+        self._bytes -= told.size
+        return self._events <= 0 or self._bytes <= 0 or time.thread_time() >= self._ends
 
 
 class _Everything:

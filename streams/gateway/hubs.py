@@ -10,6 +10,7 @@ from schemas.records import Record
 from streams.connection import Connection
 from streams.gateway.follower import Follower
 from streams.gateway.hub import Hub, Room
+from streams.gateway.outbox import BATCH_BYTES
 from streams.gateway.settings import GatewaySettings
 from streams.gateway.told import Told
 from streams.subscription import (
@@ -36,7 +37,10 @@ class Hubs:
     def __init__(self, connection: Connection, settings: GatewaySettings) -> None:
         self._connection = connection
         self._room = Room(settings.max_queued_events // 2, settings.max_queued_bytes // 2)
-        self._most_a_turn = max(settings.max_queued_events // 8, 1)
+        self._most_a_turn = Room(
+            max(settings.max_queued_events // 8, 1),
+            min(settings.max_queued_bytes // 8, BATCH_BYTES),
+        )
         self._hubs: dict[str, Hub] = {}
         self._starting = asyncio.Lock()
 

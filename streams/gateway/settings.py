@@ -43,6 +43,8 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """Bytes of them, at which it is cut as well."""
     heartbeat_ms: Annotated[float, msgspec.Meta(gt=0, le=3_600_000)] = 15_000.0
     """Silence after which a client is sent a comment."""
+    compress: bool = True
+    """Whether streams are compressed to clients that take it, once for all who ask the same."""
     ingest: IngestSettings = IngestSettings()
     """Of sending events in over HTTP."""
     page: PageSettings = PageSettings()

@@ -1,6 +1,6 @@
 """WebSockets: many subscriptions over one connection."""
 
-from aiohttp import WSCloseCode, web
+from aiohttp import web
 
 from streams.gateway import messages
 from streams.gateway.answers import come_again, refusal
@@ -28,7 +28,7 @@ class Sockets:
         self._guard = guard
         self._places = places
         self._settings = settings
-        self._open: set[web.WebSocketResponse] = set()
+        self._open: set[Talk] = set()
 
     def routes(self) -> list[web.RouteDef]:
         """Return the endpoint."""
@@ -36,8 +36,8 @@ class Sockets:
 
     async def stop(self) -> None:
         """Close all."""
-        for socket in list(self._open):
-            await socket.close(code=WSCloseCode.GOING_AWAY, message=b"the gateway stops")
+        for talk in list(self._open):
+            await talk.close()
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         holder = self._guard.holder(request) or ""
@@ -57,17 +57,17 @@ class Sockets:
             return come_again(429, "limit", why)
         with self._places.taken(holder):
             await socket.prepare(request)
-            self._open.add(socket)
             talk = Talk(
                 socket,
-                request.transport,
+                request,
                 hubs=self._hubs,
                 places=self._places,
                 settings=self._settings,
                 holder=holder,
             )
+            self._open.add(talk)
             try:
                 await talk.run()
             finally:
-                self._open.discard(socket)
+                self._open.discard(talk)
         return socket

@@ -2,12 +2,12 @@
 
 from contextlib import suppress
 
-from aiohttp import web
+from aiohttp import HttpVersion11, hdrs, web
 
 from schemas.errors import BrokerError, ConfigurationError
 from streams import metrics
 from streams.gateway.answers import come_again, refusal
-from streams.gateway.asking import LAST_EVENT_ID, asked, resumed, start_of
+from streams.gateway.asking import LAST_EVENT_ID, asked, resumed, start_of, takes_gzip
 from streams.gateway.follower import Follower
 from streams.gateway.guard import Guard
 from streams.gateway.hubs import Hubs
@@ -15,7 +15,7 @@ from streams.gateway.outbox import Outbox
 from streams.gateway.places import Places
 from streams.gateway.settings import GatewaySettings, refused_topic
 from streams.gateway.silence import Silence
-from streams.gateway.told import server_sent
+from streams.gateway.wires import ServerSent
 from streams.subscription import Choosing, Start
 
 STREAM_PATH = "/v1/stream/{topic}"
@@ -23,6 +23,7 @@ HEADERS = {
     "Content-Type": "text/event-stream",
     "Cache-Control": "no-store",
     "X-Accel-Buffering": "no",
+    "Vary": "Accept-Encoding",
 }
 
 
@@ -74,7 +75,13 @@ class Streaming:
         self, request: web.Request, topic: str, choosing: Choosing[object], start: Start
     ) -> web.StreamResponse:
         """Send a client what it asked for until it leaves, is cut, or there is no more."""
-        outbox = Outbox(self._settings.max_queued_events, self._settings.max_queued_bytes)
+        wire = ServerSent(
+            is_chunked=request.version >= HttpVersion11,
+            is_compressed=self._settings.compress
+            and takes_gzip(request.headers.get(hdrs.ACCEPT_ENCODING, "")),
+        )
+        settings = self._settings
+        outbox = Outbox(settings.max_queued_events, settings.max_queued_bytes, wire.packed)
         transport = request.transport
 
         def cut() -> None:
@@ -85,24 +92,25 @@ class Streaming:
         follower = Follower(
             choosing=choosing,
             outbox=outbox,
-            form=server_sent,
+            wire=wire,
             opened=lambda token: outbox.put(_heartbeat(token)),
             cut=cut,
             ended=lambda _: outbox.end(),  # it comes back with its last id
+            sent=metrics.GATEWAY_EVENTS.labels(topic).inc,
         )
         async with self._hubs.followed(topic, follower, start):
-            response = web.StreamResponse(headers=HEADERS)
+            response = web.StreamResponse(headers=_headers(wire))
             self._open.add(outbox)
             try:
                 await response.prepare(request)
-                await self._write(response, follower, topic)
+                await response.write(wire.preamble)
+                await self._write(request, follower)
             finally:
                 self._open.discard(outbox)
         return response
 
-    async def _write(self, response: web.StreamResponse, follower: Follower, topic: str) -> None:
+    async def _write(self, request: web.Request, follower: Follower) -> None:
         """Send what waits, until the client leaves or there is no more."""
-        sent = metrics.GATEWAY_EVENTS.labels(topic)
         outbox = follower.outbox
 
         def tell_position() -> None:
@@ -111,12 +119,12 @@ class Streaming:
 
         silence = Silence(self._settings.heartbeat_ms / 1e3, tell_position)
         with suppress(ConnectionError), silence.watched():
-            while True:
-                frames = await outbox.take()
-                await response.write(b"".join(frames))
-                silence.broken()
-                sent.inc(follower.told)
-                follower.told = 0
+            if request.transport is not None:
+                await outbox.write_to(request.transport, request.writer.drain, silence.broken)
+
+
+def _headers(wire: ServerSent) -> dict[str, str]:
+    return HEADERS | ({"Content-Encoding": "gzip"} if wire.is_compressed else {})
 
 
 def _heartbeat(token: str) -> bytes:

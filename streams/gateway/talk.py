@@ -3,7 +3,7 @@
 import asyncio
 from contextlib import suppress
 
-from aiohttp import WSMsgType, web
+from aiohttp import WSCloseCode, WSMsgType, web
 
 from schemas.errors import BrokerError, ConfigurationError
 from streams import metrics
@@ -16,7 +16,7 @@ from streams.gateway.outbox import Outbox
 from streams.gateway.places import Places
 from streams.gateway.settings import GatewaySettings, refused_topic
 from streams.gateway.silence import Silence
-from streams.gateway.told import message
+from streams.gateway.wires import Messages, text_message
 from streams.subscription import Start
 
 
@@ -25,7 +25,7 @@ class Talk:
 
     Args:
         socket: That is open.
-        transport: Of it, to cut.
+        request: That opened it.
         hubs: What can be followed.
         places: How many streams there may be.
         settings: Limits.
@@ -35,7 +35,7 @@ class Talk:
     def __init__(
         self,
         socket: web.WebSocketResponse,
-        transport: asyncio.Transport | None,
+        request: web.Request,
         *,
         hubs: Hubs,
         places: Places,
@@ -43,14 +43,15 @@ class Talk:
         holder: str,
     ) -> None:
         self._socket = socket
-        self._transport = transport
+        self._transport = request.transport
+        self._drain = request.writer.drain
         self._hubs = hubs
         self._places = places
         self._settings = settings
         self._holder = holder
         self._outbox = Outbox(settings.max_queued_events, settings.max_queued_bytes)
         self._subscriptions: dict[str, asyncio.Task[None]] = {}
-        self._followers: dict[str, tuple[str, Follower]] = {}
+        self._followers: dict[str, Follower] = {}
 
     async def run(self) -> None:
         """Do what the client says until it leaves or is cut."""
@@ -64,6 +65,11 @@ class Talk:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def close(self) -> None:
+        """Say that the gateway stops."""
+        self._outbox.end()
+        await self._socket.close(code=WSCloseCode.GOING_AWAY, message=b"the gateway stops")
 
     async def _hear(self, text: str | bytes) -> None:
         try:
@@ -107,11 +113,11 @@ class Talk:
         follower = Follower(
             choosing=asked(said.topic, messages.query_of(said.filters), beside=()),
             outbox=self._outbox,
-            form=message,
-            prefix=messages.beginning_of(said.id),
+            wire=Messages.of(said.id),
             opened=lambda token: self._say("subscribed", said.id, token=token),
             cut=lambda: self._cut(said.topic),
             ended=ended,
+            sent=metrics.GATEWAY_EVENTS.labels(said.topic).inc,
         )
         following = self._follow(said, follower, start, over)
         self._subscriptions[said.id] = asyncio.create_task(following)
@@ -125,17 +131,16 @@ class Talk:
                 raise ConfigurationError(why)  # noqa: TRY301 - told as what else is refused here
             with self._places.taken(self._holder, said.topic):
                 async with self._hubs.followed(said.topic, follower, start):
-                    self._followers[said.id] = said.topic, follower
+                    self._followers[said.id] = follower
                     await over.wait()
         except (ConfigurationError, BrokerError) as error:
             self._say("error", said.id, error=str(error))
         finally:
-            self._count()
             self._followers.pop(said.id, None)
             self._subscriptions.pop(said.id, None)
 
     def _say(self, name: str, subscription: str | None, **fields: str) -> None:
-        if not self._outbox.put(messages.about(name, subscription, **fields)):
+        if not self._outbox.put(text_message(messages.about(name, subscription, **fields))):
             self._cut("")
 
     def _cut(self, topic: str) -> None:
@@ -147,19 +152,11 @@ class Talk:
         """Send what waits, until the client leaves."""
         silence = Silence(self._settings.heartbeat_ms / 1e3, self._tell_positions)
         with suppress(ConnectionError), silence.watched():
-            while True:
-                for frame in await self._outbox.take():
-                    await self._socket.send_frame(frame, WSMsgType.TEXT)
-                silence.broken()
-                self._count()
+            if self._transport is not None:
+                await self._outbox.write_to(self._transport, self._drain, silence.broken)
 
     def _tell_positions(self) -> None:
         """After a silence, move tokens on over what was not asked for."""
         if self._outbox.is_idle:
-            for name, (_, follower) in self._followers.items():
+            for name, follower in self._followers.items():
                 self._say("position", name, token=follower.token)
-
-    def _count(self) -> None:
-        for topic, follower in self._followers.values():
-            metrics.GATEWAY_EVENTS.labels(topic).inc(follower.told)
-            follower.told = 0

@@ -2,8 +2,10 @@
 
 import asyncio
 import os
+import random
 import re
 import sys
+import zlib
 from typing import Any
 
 import aiohttp
@@ -131,8 +133,14 @@ async def test_a_slow_client_is_cut_and_the_others_are_not(
     servers, topic = broker.bootstrap_servers, await topic_factory(name="results.test")
     count, padding = 6_000, "x" * 4_000
     cut = metrics.GATEWAY_CUT.labels(topic)._value
-    async with gateway(servers, max_queued_events=500) as served:
-        async with served.stream(topic) as slow, served.stream(topic) as quick:
+    async with (
+        gateway(servers, max_queued_events=500) as served,
+        aiohttp.ClientSession(headers={"Accept-Encoding": "identity"}) as session,
+    ):
+        async with (
+            Served(served.url, session).stream(topic) as slow,
+            served.stream(topic) as quick,
+        ):
             reading = asyncio.create_task(take(quick, count))
             await publish(
                 servers, topic, *(result(number, reason=padding) for number in range(count))
@@ -150,6 +158,107 @@ async def test_a_slow_client_is_cut_and_the_others_are_not(
         async with served.stream(topic, last_id) as again:
             taken += (await take(again, count - len(taken)))[0]
     assert taken == list(range(count))
+
+
+class Compressed:
+    """A client that reads a compressed stream by the byte, and resumes.
+
+    Attributes:
+        offsets: Of the events that came whole.
+        last_id: Of the last of them, or of a heartbeat.
+    """
+
+    def __init__(self) -> None:
+        self.offsets: list[int] = []
+        self.last_id: str | None = None
+        self.read_bytes = 0
+        self.text_bytes = 0
+
+    async def read(self, response: aiohttp.ClientResponse, most_bytes: int, events: int) -> None:
+        """Read so many bytes, or events in all, and forget what came in part."""
+        assert response.headers["Content-Encoding"] == "gzip"
+        gzip, rest = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS), b""
+        while most_bytes and len(self.offsets) < events:
+            part = await response.content.read(most_bytes)
+            most_bytes -= len(part)
+            text = gzip.decompress(part)
+            self.read_bytes, self.text_bytes = (
+                self.read_bytes + len(part),
+                self.text_bytes + len(text),
+            )
+            *whole, rest = (rest + text).split(b"\n\n")
+            for one in whole:
+                fields = dict(line.split(b": ", 1) for line in one.split(b"\n"))
+                self.last_id = fields[b"id"].decode()
+                if data := fields.get(b"data"):
+                    self.offsets.append(orjson.loads(data)["source"]["offset"])
+
+
+async def test_a_compressed_stream_that_is_cut_anywhere_resumes(
+    broker: RunningBroker, topic_factory: TopicFactory
+) -> None:
+    """Also within an event; who reads on is not disturbed by those who come, nor by heartbeats."""
+    servers, topic = broker.bootstrap_servers, await topic_factory(name="results.test")
+    chance, turns, each = random.Random(1), 10, 80  # noqa: S311 - moments, no secret
+    cut = Compressed()
+    async with (
+        gateway(servers, heartbeat_ms=20) as served,
+        aiohttp.ClientSession(auto_decompress=False) as session,
+        aiohttp.ClientSession() as patient,
+        Served(served.url, patient).stream(topic) as steady,
+    ):
+        raw = Served(served.url, session)
+        reading = asyncio.create_task(take(steady, turns * each))
+        for turn in range(turns):
+            published = (turn + 1) * each
+            await publish(
+                servers, topic, *(result(number) for number in range(turn * each, published))
+            )
+            async with raw.stream(topic, cut.last_id, start="beginning") as response:
+                await cut.read(response, chance.randrange(1, 12_000), published)
+        async with raw.stream(topic, cut.last_id) as response:
+            await cut.read(response, 1_000_000_000, turns * each)
+        assert (await reading)[0] == list(range(turns * each))
+    assert cut.offsets == list(range(turns * each))
+    assert cut.read_bytes < cut.text_bytes / 2
+
+
+async def test_compression_is_for_those_who_take_it(
+    broker: RunningBroker, topic_factory: TopicFactory
+) -> None:
+    """Where the settings allow it; proxies are told that it depends."""
+    servers, topic = broker.bootstrap_servers, await topic_factory(name="results.test")
+    await publish(servers, topic, result(1))
+    for compress, accepted, encoding in (
+        (True, "gzip, deflate", "gzip"),
+        (True, "identity", None),
+        (False, "gzip", None),
+    ):
+        async with (
+            aiohttp.ClientSession(headers={"Accept-Encoding": accepted}) as session,
+            gateway(servers, compress=compress) as served,
+            Served(served.url, session).stream(topic, start="beginning") as response,
+        ):
+            assert response.headers.get("Content-Encoding") == encoding
+            assert response.headers["Vary"] == "Accept-Encoding"
+            assert (await take(response, 1))[0] == [1]
+
+
+async def test_a_client_of_http_1_0_gets_no_chunks(
+    broker: RunningBroker, topic_factory: TopicFactory
+) -> None:
+    """As proxies ask that are not told otherwise."""
+    servers, topic = broker.bootstrap_servers, await topic_factory(name="results.test")
+    await publish(servers, topic, result(1))
+    async with gateway(servers) as served:
+        port = int(served.url.rpartition(":")[2])
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        path = f"/v1/stream/{topic}?start=beginning"
+        writer.write(f"GET {path} HTTP/1.0\r\nAuthorization: Bearer {TOKEN}\r\n\r\n".encode())
+        assert b"chunked" not in await reader.readuntil(b"\r\n\r\n")
+        assert await reader.readuntil(b"\n\n") == f": heartbeat\nid: {topic}:0=0\n\n".encode()
+        assert (await reader.readuntil(b"\n\n")).startswith(b"event: result\n")
+        writer.close()
 
 
 async def test_strangers_and_mistakes_are_told_what_to_do(

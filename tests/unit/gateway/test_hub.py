@@ -1,6 +1,7 @@
 """One reader tells all clients, and each gets what follows the place where it stands."""
 
 import asyncio
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -16,12 +17,13 @@ from streams.gateway import hub as hub_module
 from streams.gateway.follower import Follower
 from streams.gateway.hub import Hub, Room
 from streams.gateway.outbox import Outbox
-from streams.gateway.told import server_sent
+from streams.gateway.wires import ServerSent
 from streams.subscription import WantedResults, subscribed_kind
 from tests.fakes.read_topic import ReadTopic
 from tests.fakes.results import result
 
 TOPIC = "results.test"
+ID = re.compile(rb"^id: results.test:0=(\d+)$", re.MULTILINE)
 PARTITION = TopicPartition(TOPIC, 0)
 
 
@@ -38,7 +40,7 @@ def records(first: int, last: int, repeated: int | None = None) -> list[Record]:
 
 def made(failed: Callable[[], None], topic: str = TOPIC, **options: Any) -> Hub:
     """Make a hub, of whatever takes the place of a subscription."""
-    given = {"most_a_turn": 25, "failed": failed} | options
+    given = {"most_a_turn": Room(25, 1_000_000), "failed": failed} | options
     return Hub(Connection("localhost:1"), topic, subscribed_kind(topic), **given)
 
 
@@ -46,28 +48,29 @@ class Reader:
     """A client that reads whenever it is its turn."""
 
     def __init__(self, most: int) -> None:
-        self.frames: list[bytes] = []
+        self.written = b""
         self.cuts = 0
         self.endings: list[str] = []
         self.follower = Follower(
             choosing=WantedResults(),
             outbox=Outbox(most, 100_000_000),
-            form=server_sent,
+            wire=ServerSent(is_chunked=False),
             opened=lambda _: None,
             cut=self._cut,
             ended=self._end,
+            sent=lambda _: None,
         )
 
     async def read(self) -> None:
         """Read until there is no more."""
         with suppress(ConnectionResetError):
             while True:
-                self.frames += await self.follower.outbox.take()
+                self.written += await self.follower.outbox.take()
 
     @property
     def ids(self) -> list[int]:
         """The offsets to resume at that its events came with."""
-        return [int(frame.split(b"\n")[1].rpartition(b"=")[2]) for frame in self.frames]
+        return [int(found) for found in ID.findall(self.written)]
 
     def _cut(self) -> None:
         self.cuts += 1
@@ -98,7 +101,7 @@ async def test_a_burst_is_no_reason_to_cut_whoever_reads(monkeypatch: pytest.Mon
     """Ten times as much as may wait is there at once; what waits is written in between."""
     reader = Reader(most=100)
     await told(monkeypatch, ReadTopic(records(0, 1_000)), reader)
-    assert (reader.cuts, len(reader.frames)) == (0, 1_000)
+    assert reader.cuts == 0
     assert reader.ids == list(range(1, 1_001))
 
 
@@ -116,7 +119,7 @@ async def test_who_does_not_read_is_cut(monkeypatch: pytest.MonkeyPatch) -> None
     await asyncio.sleep(0)
     quick.follower.outbox.end()
     await reading
-    assert (slow.cuts, quick.cuts, len(quick.frames)) == (1, 0, 1_000)
+    assert (slow.cuts, quick.cuts, len(quick.ids)) == (1, 0, 1_000)
     assert slow.follower.outbox.is_idle
     await hub.stop()
 
@@ -138,7 +141,7 @@ async def test_who_resumes_is_told_what_is_kept(monkeypatch: pytest.MonkeyPatch)
     topic = ReadTopic(records(0, 40))
     hub = await told(monkeypatch, topic, first)
     hub.join(back.follower, {PARTITION: 33})
-    assert len(await back.follower.outbox.take()) == 7
+    assert len(ID.findall(await back.follower.outbox.take())) == 7
     assert back.follower.token == f"{TOPIC}:0=40"
 
 
@@ -157,7 +160,7 @@ async def test_who_is_too_far_behind_reads_for_itself(
 ) -> None:
     """By events, by bytes, or because that is not kept."""
     monkeypatch.setattr(hub_module, "Subscription", ReadTopic(records(10, 40), begins=10, end=40))
-    hub = made(lambda: None, most_a_turn=1_000)
+    hub = made(lambda: None, most_a_turn=Room(1_000, 1_000_000))
     await hub.start()
     await asyncio.sleep(0)
     hub._has_ended = False
