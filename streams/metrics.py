@@ -212,7 +212,7 @@ TRACE_SPANS = Counter(
 READY = Gauge("headrace_ready", "1 while the worker can classify.", multiprocess_mode="livesum")
 ENTITIES = Counter(
     "headrace_entities",
-    "Companies found in news, by what they were found by: name, cashtag, or listing.",
+    "Companies found in news, by what they were found by: name, cashtag, listing or ticker.",
     ["how"],
 )
 GAZETTEER_COMPANIES = Gauge(

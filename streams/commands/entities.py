@@ -13,6 +13,7 @@ from streams.entities.gazetteer import Gazetteer
 from streams.entities.linker import Linker
 from streams.entities.loading import load_gazetteer
 from streams.entities.mentions import How, Mention
+from streams.entities.names import Doubt
 from streams.entities.reading import GazetteerError
 from streams.settings import load_settings
 
@@ -134,6 +135,10 @@ def _show(mention: Mention, text: str, gazetteer: Gazetteer) -> None:
         click.echo(f"{named!r} at {mention.start}: {who}; {why}")
         return
     signs = f"only {', '.join(mention.why)}" if mention.why else "nothing in the text says so"
+    if any(one.doubt is Doubt.LONGER for one in mention.owners):
+        signs = ", ".join(mention.why)
+    elif any(one.doubt is Doubt.SHORT for one in mention.owners):
+        signs = "such capitals need the company's name in the text"
     click.secho(f"{'not linked':<14}", nl=False, fg="yellow")
     click.echo(f"{named!r} at {mention.start}: may be {who}, or something else; {signs}")
 

@@ -18,10 +18,11 @@ As many as the setting ``min_evidence`` asks for make it a mention.
 import re
 from collections.abc import Collection, Iterator
 
+from streams.entities.capitals import is_in_sentence_case
 from streams.entities.folding import Folded
 from streams.entities.gazetteer import Gazetteer, Owner
-from streams.entities.mentions import Mention
-from streams.entities.names import Doubt
+from streams.entities.mentions import How, Mention
+from streams.entities.names import NEEDS_NAME, Doubt
 from streams.entities.rows import Row
 
 NEAR_WORDS = 5
@@ -44,6 +45,18 @@ _DOINGS = (
     "|(?:to|will) (?:\\w+ )?(?:buy|acquire|sell|cut|lay|invest"
     "|launch|open|close|pay|hire|build|list|report|raise|spend|merge|split|spin|appeal|face|expand)"
 )
+_MOVES = (
+    "(?:is |are |was )?(?:up|down)|rises?|rose|gains?|gained|rall(?:y|ies|ied)|surges?|surged"
+    "|jumps?|jumped|soars?|soared|climbs?|climbed|advances?|zooms?|zoomed|spikes?|pops?|rebounds?"
+    "|recovers?|falls?|fell|slips?|slipped|slides?|slid|drops?|dropped|declines?|tumbles?|tumbled|plunges?"
+    "|plunged|sinks?|sank|slumps?|slumped|dips?|dipped|crash(?:es|ed)?|tanks?|tanked|sheds|loses"
+    "|hits?|trades?|opens?|closes?|ends?|stock|calls|puts|earnings|pares|extends|outperforms"
+)
+_TRADES = (
+    "buy|sell|hold|short|long|accumulate|bought|sold|exit|upgrades?|downgrades?|initiates|reiterates"
+    "|bullish on|bearish on|positive on|negative on|overweight on|underweight on|calls on|puts on"
+    "|target (?:on|for|of)|coverage (?:on|of)|shares of|stake in|position in"
+)
 _FINANCE = re.compile(
     rf"\b(?:{_AFFAIRS}|rally|rallies|surges?|jumps?|soars?|slumps?|plunges?|tumbles?|upgrades?d?"
     r"|downgrades?d?|analysts?|buy rating|overweight|underweight|outperform|target price|bullish"
@@ -58,7 +71,8 @@ _affairs_before = re.compile(
 ).search
 _doings_after = re.compile(rf",? (?:{_DOINGS})\b").match
 _LIST_GAP = re.compile(r"(?:'s)?(?:,| and| &|,? or|/|,? and| vs\.?| versus) ?").fullmatch
-_WORD = re.compile(r"[^\W\d_][\w'\u2019-]*")
+_moves_after = re.compile(rf"(?:'s)?(?: stock| shares?)? (?:{_MOVES})\b").match
+_trade_before = re.compile(rf"\b(?:{_TRADES}) $").search
 _SENTENCE_ENDS = ".!?:;|\u2014"
 _OPENING = " \t\n\"'([{#@*\u201c\u2018\u00ab-\u2013"
 
@@ -116,11 +130,15 @@ class Context:
     ) -> bool:
         best: list[tuple[int, Owner, tuple[str, ...]]] = []
         for owner in mention.owners:
-            sure = self._sure(owner.row)
+            sure = self._sure(mention, owner.row)
             why = (*signs[owner.row], *self._by_others(mention, owner))
+            if owner.doubt in NEEDS_NAME and not sure:
+                return False
             best.append((99 if sure else len(why), owner, sure or why))
         best.sort(key=lambda one: -one[0])
         count, owner, why = best[0]
+        if mention.how is How.TICKER:
+            min_evidence = max(1, min_evidence)
         if count < min_evidence or (len(best) > 1 and best[1][0] == count):
             mention.why = why
             return False
@@ -128,14 +146,16 @@ class Context:
         mention.row, mention.ticker = owner.row, self._gazetteer.rows[owner.row].linked_to
         return True
 
-    def _sure(self, row: int) -> tuple[str, ...]:
+    def _sure(self, mention: Mention, row: int) -> tuple[str, ...]:
         """Say what leaves no doubt that the text is about a company."""
         if row in self._given:
             return ("the feed gives its ticker",)
         for other in self._mentions:
             if other.taken and other.row == row and not other.owners:
                 return (f"also {self._text[other.start : other.end]!r}",)
-        return ("its ticker in brackets",) if self._in_brackets(row) else ()
+        if mention.how is How.NAME and self._in_brackets(row):
+            return ("its ticker in brackets",)
+        return ()
 
     def _in_brackets(self, row: int) -> bool:
         ticker = self._gazetteer.rows[row].ticker
@@ -150,7 +170,7 @@ class Context:
             signs = shared
             if word := self._context_word(row, mention):
                 signs = (f"context {word!r}", *signs)
-            if owner.doubt is not Doubt.NAME and self._has_telling_capital(mention):
+            if owner.doubt in (Doubt.NONE, Doubt.WORD) and self._has_telling_capital(mention):
                 signs = (*signs, "capital inside a sentence")
             found[owner.row] = signs
         return found
@@ -158,13 +178,20 @@ class Context:
     def _around(self, mention: Mention) -> Iterator[str]:
         start, end = mention.folded
         text = self._folded
-        if after := _affairs_after(text, end):
+        after = _affairs_after(text, end)
+        before = _affairs_before(text, max(0, start - _BEFORE_CHARS), start)
+        if after:
             yield f"before {after[0].strip()!r}"
-        elif before := _affairs_before(text, max(0, start - _BEFORE_CHARS), start):
+        elif before:
             yield f"behind {before[0].strip()!r}"
         if doing := _doings_after(text, end):
             yield f"before {doing[0].strip()!r}"
-        if not self._begins_sentence(mention) and (word := self._finance_near(start, end)):
+        if mention.is_symbol:
+            if not after and (move := _moves_after(text, end)):
+                yield f"before {move[0].strip()!r}"
+            if not before and (trade := _trade_before(text, max(0, start - _BEFORE_CHARS), start)):
+                yield f"behind {trade[0].strip()!r}"
+        elif not self._begins_sentence(mention) and (word := self._finance_near(start, end)):
             yield f"near {word!r}"
 
     def _context_word(self, row: Row, mention: Mention) -> str | None:
@@ -187,19 +214,9 @@ class Context:
         if self._begins_sentence(mention) or self._text[mention.start : mention.end].isupper():
             return False
         if self._in_sentence_case is None:
-            self._in_sentence_case = self._is_in_sentence_case()
+            places = [(one.start, one.end) for one in self._mentions]
+            self._in_sentence_case = is_in_sentence_case(self._text, places)
         return self._in_sentence_case
-
-    def _is_in_sentence_case(self) -> bool:
-        """Say whether most longer words, the first and names apart, begin with small letters."""
-        words = [
-            found[0]
-            for found in _WORD.finditer(self._text)
-            if found.start() > 0
-            and len(found[0]) > 3  # noqa: PLR2004 - small words are small in titles, too
-            and not any(one.start <= found.start() < one.end for one in self._mentions)
-        ]
-        return bool(words) and 2 * sum(word[0].islower() for word in words) >= len(words)
 
     def _by_others(self, mention: Mention, owner: Owner) -> Iterator[str]:
         """Yield what companies that are taken say for one that is not."""

@@ -39,14 +39,31 @@ EXCHANGES = (
     Exchange("TSE", ".T", ("TYO", "TOKYO", "JPX")),
     Exchange("HKEX", ".HK", ("HKG", "SEHK", "HKSE")),
     Exchange("KRX", ".KS", ("KOSPI",)),
+    Exchange("KOSDAQ", ".KQ"),
+    Exchange("SSE", ".SS", ("SHA", "SHANGHAI")),
+    Exchange("SZSE", ".SZ", ("SHENZHEN",)),
+    Exchange("SGX", ".SI"),
     Exchange("TWSE", ".TW", ("TPE",)),
     Exchange("TSX", ".TO", ("TORONTO",)),
+    Exchange("TSXV", ".V", ("TSX-V", "CVE")),
     Exchange("ASX", ".AX"),
+    Exchange("B3", ".SA", ("BVMF", "BOVESPA")),
+    Exchange("JSE", ".JO"),
+    Exchange("EURONEXT LISBON", ".LS", ("ELI", "LISBON")),
+    Exchange("WIENER BOERSE", ".VI", ("VIE", "VIENNA")),
 )
 """Those whose tickers get a suffix of their own, or none; a gazetteer may name others."""
 
 BY_NAME = {name: one for one in EXCHANGES for name in (one.code, *one.written)}
 """Every name of every exchange."""
+
+SUFFIXES = frozenset(one.suffix for one in EXCHANGES if one.suffix)
+"""What tickers of these exchanges end in."""
+
+
+def has_suffix(ticker: str) -> bool:
+    """Say whether a ticker ends in what its exchange is known by."""
+    return ticker[ticker.rfind(".") :] in SUFFIXES
 
 
 def code_of(name: str) -> str:

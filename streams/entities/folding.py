@@ -63,6 +63,15 @@ class Folded(NamedTuple):
             finish = self.origins[last] + end - self.starts[last]
         return begin, finish
 
+    def place(self, start: int, end: int) -> tuple[int, int]:
+        """Return where in the folded text a part lies whose length folding leaves."""
+        if not self.starts:
+            return start, end
+        first = bisect_right(self.origins, start) - 1
+        last = min(bisect_right(self.origins, end - 1) - 1, len(self.starts) - 1)
+        begin = self.starts[first] + start - self.origins[first]
+        return begin, self.starts[last] + end - self.origins[last]
+
 
 def fold(text: str) -> Folded:
     """Fold a text; most keep their positions, and need no table to lead back."""

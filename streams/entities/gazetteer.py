@@ -105,6 +105,8 @@ class Gazetteer:
             exchange, symbol = ticker.split(":", 1)
             return self.by_listing.get((code_of(exchange.strip()), symbol.strip()))
         found = self.by_ticker.get(ticker)
+        if found is None:
+            found = self.by_symbol.get(ticker)
         return self.by_symbol.get(ticker.replace("-", ".")) if found is None else found
 
     def let_go(self) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""Where a text names companies: by name, by cashtag, by a ticker with its exchange."""
+"""Where a text names companies: by name, by cashtag, by a ticker alone or with its exchange."""
 
 import re
 from collections.abc import Iterator
@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
 
+from streams.entities.another import makes_another
+from streams.entities.capitals import is_in_capitals
 from streams.entities.exchanges import BY_NAME, code_of, full_ticker
 from streams.entities.folding import Folded, fold
 from streams.entities.gazetteer import Found, Gazetteer, Owner
 from streams.entities.names import COMMON_WORDS, SHORT_CHARS, Doubt, legal_form, runs_on
+from streams.entities.symbols import Standing, Symbol, symbols_in
 
 _CASHTAG = re.compile(r"(?<![\w$&])\$([A-Za-z]{1,6}(?:[.-][A-Za-z]{1,2})?)(?![\w$])")
 _EXCHANGES = "|".join(re.escape(name) for name in sorted(BY_NAME, key=len, reverse=True))
@@ -29,6 +32,7 @@ class How(StrEnum):
     NAME = "name"
     CASHTAG = "cashtag"
     LISTING = "listing"
+    TICKER = "ticker"
 
 
 @dataclass(slots=True, eq=False)
@@ -43,6 +47,7 @@ class Mention:
         ticker: What it leads to.
         owners: All companies that the name may mean, where it is not sure.
         folded: Where the name lies in the folded text.
+        is_symbol: Whether it is written as the company's ticker is.
         taken: Whether it counts.
         why: What speaks for it, or against.
     """
@@ -54,6 +59,7 @@ class Mention:
     ticker: str
     owners: tuple[Owner, ...] = ()
     folded: tuple[int, int] = (0, 0)
+    is_symbol: bool = False
     taken: bool = True
     why: tuple[str, ...] = ()
 
@@ -84,6 +90,9 @@ def mentions_in(
         )
     if ":" in text:
         mentions = _beside(mentions, _listings(text, gazetteer, accept_unknown))
+    symbols = list(islice(symbols_in(text, gazetteer, accept_unknown=accept_unknown), MOST_TICKERS))
+    if symbols:
+        mentions = _with_symbols(text, folded, mentions, symbols)
     return folded, mentions
 
 
@@ -149,7 +158,7 @@ def _named(
         folded=(found.start, found.end),
     )
     # Where all is in capitals, they tell no name from a word.
-    is_word = found.name.text in COMMON_WORDS and text == text.upper()
+    is_word = found.name.text in COMMON_WORDS and is_in_capitals(text, [(start, end)])
     if sole is None or sole.doubt is not Doubt.NONE or is_word:
         mention.owners = owners
         mention.taken = False
@@ -157,6 +166,45 @@ def _named(
         mention.end = form.end()
         if sole is not None:
             mention.taken, mention.owners, mention.why = True, (), ("legal form",)
+    elif word := makes_another(text, start, end, [gazetteer.rows[one.row] for one in owners]):
+        mention.owners = tuple(one._replace(doubt=Doubt.LONGER) for one in owners)
+        mention.taken, mention.why = False, (f"{word!r} beside it makes another name",)
+    return mention
+
+
+def _with_symbols(
+    text: str, folded: Folded, mentions: list[Mention], symbols: list[Symbol]
+) -> list[Mention]:
+    """Put tickers that stand alone where no name does."""
+    new = []
+    in_capitals = is_in_capitals(text, [(one.start, one.end) for one in symbols])
+    for symbol in symbols:
+        inside = [one for one in mentions if one.end > symbol.start and one.start < symbol.end]
+        if not inside:
+            new.append(_alone(folded, symbol, in_capitals=in_capitals))
+        for one in inside:
+            same = (one.start, one.end) == (symbol.start, symbol.end)
+            one.is_symbol = same and not in_capitals and symbol.standing is not Standing.SHORT
+    return sorted([*mentions, *new], key=lambda one: one.start) if new else mentions
+
+
+def _alone(folded: Folded, symbol: Symbol, *, in_capitals: bool) -> Mention:
+    """Return a ticker's mention; in a text in capitals any word could be one, and counts less."""
+    standing = symbol.standing
+    if in_capitals and not symbol.has_ending:
+        standing = Standing.OPEN if standing is Standing.SURE else Standing.SHORT
+    mention = Mention(
+        symbol.start,
+        symbol.end,
+        How.TICKER,
+        symbol.row,
+        symbol.ticker,
+        folded=folded.place(symbol.start, symbol.end),
+        is_symbol=True,
+    )
+    if standing is not Standing.SURE and symbol.row is not None:
+        doubt = Doubt.SYMBOL if standing is Standing.OPEN else Doubt.SHORT
+        mention.owners, mention.taken = (Owner(symbol.row, doubt, "", 0),), False
     return mention
 
 

@@ -34,6 +34,16 @@ class Doubt(StrEnum):
     """It is a common word as well."""
     NAME = "name"
     """Others have the name as well."""
+    LONGER = "longer"
+    """It is part of another name, which is not in the list."""
+    SYMBOL = "symbol"
+    """It is a ticker that stands for itself."""
+    SHORT = "short"
+    """So it is, and what it abbreviates as a rule is something else."""
+
+
+NEEDS_NAME = (Doubt.LONGER, Doubt.SHORT)
+"""Doubts that only another name or ticker of the company settles."""
 
 
 def written_forms(name: str) -> Iterator[str]:
