@@ -17,7 +17,7 @@ class Step:
     """What becomes of a key by one part.
 
     Attributes:
-        state: What is kept of the key from now on.
+        state: What is kept of the key from now on; empty to forget it.
         derived: What is to be published, before the state counts as reached.
     """
 

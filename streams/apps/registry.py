@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from streams.apps.alerts import defects, turns
+from streams.apps.forgetting import forgetting
 from streams.apps.fusion import fusion
 from streams.apps.keyed import KeyedApp
 from streams.apps.sessions import sessions
@@ -15,30 +16,33 @@ Factory = Callable[[AppsSettings], KeyedApp]
 
 def _signals(settings: AppsSettings) -> KeyedApp:
     own = settings.signals
-    return replace(signals(own.sentiment), inputs=own.inputs, output=own.output)
+    app = replace(signals(own.sentiment), inputs=own.inputs, output=own.output)
+    return forgetting(app, settings.forget_s)
 
 
 def _alerts(settings: AppsSettings) -> KeyedApp:
     own = settings.alerts
     app = defects(frozenset(own.labels), own.rates)
-    return replace(app, inputs=own.inputs, output=own.output)
+    return forgetting(replace(app, inputs=own.inputs, output=own.output), settings.forget_s)
 
 
 def _conversations(settings: AppsSettings) -> KeyedApp:
     own = settings.conversations
     app = turns(frozenset(own.labels), own.rates)
-    return replace(app, inputs=own.inputs, output=own.output)
+    return forgetting(replace(app, inputs=own.inputs, output=own.output), settings.forget_s)
 
 
 def _sessions(settings: AppsSettings) -> KeyedApp:
     own = settings.sessions
-    return replace(sessions(own.talk), inputs=own.inputs, output=own.output)
+    app = replace(sessions(own.talk), inputs=own.inputs, output=own.output)
+    return forgetting(app, settings.forget_s)
 
 
 def _fusion(settings: AppsSettings) -> KeyedApp:
     own = settings.fusion
     app = fusion(own.fusion, key=own.key, entities=own.table)
-    return replace(app, inputs=own.inputs or app.inputs, output=own.output)
+    app = replace(app, inputs=own.inputs or app.inputs, output=own.output)
+    return forgetting(app, settings.forget_s)
 
 
 APPS: Mapping[str, Factory] = {

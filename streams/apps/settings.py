@@ -244,6 +244,9 @@ class AppsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     delivery: DeliveryMode = DeliveryMode.AT_LEAST_ONCE
     """Whether what is derived may be published again after a crash (`at_least_once`), or is written
     in transactions (`exactly_once`)."""
+    forget_s: Seconds = 604_800.0
+    """Seconds without anything new, by the wall clock or the newest event's time, whichever is
+    later, after which all that is known of a key is forgotten."""
     stall_ms: Annotated[float, msgspec.Meta(ge=5_000, le=3_600_000)] = 30_000.0
     """Records at the broker without progress for this long end the process."""
     signals: SignalsSettings = SignalsSettings()
@@ -256,3 +259,20 @@ class AppsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Of the app of that name."""
     fusion: FusionAppSettings = FusionAppSettings()
     """Of the app of that name."""
+
+    def __post_init__(self) -> None:
+        """Refuse to forget what an app looks back on."""
+        looked_back = {
+            "signals.history_s": self.signals.history_s,
+            "alerts.window_s": self.alerts.window_s,
+            "conversations.window_s": self.conversations.window_s,
+            "sessions.keep_s": self.sessions.keep_s,
+            "fusion.lateness_s": self.fusion.lateness_s,
+            "fusion.window_s": self.fusion.window_s,
+        }
+        name, longest_s = max(looked_back.items(), key=lambda each: each[1])
+        if self.forget_s < longest_s:
+            raise ValueError(
+                f"forget_s: value is {self.forget_s:g}, less than {name}, which is "
+                f"{longest_s:g}; keep keys at least as long as apps look back"
+            )

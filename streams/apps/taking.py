@@ -45,7 +45,7 @@ class Taking:
         app: Says what they lead to.
         name: Of the group.
         states: The states of a partition's keys, which steps change.
-        changed: Told of each key whose state changed.
+        changed: Told of each key whose state changed, and to what; empty for forgotten.
         count: Told of what happens.
     """
 
@@ -110,12 +110,17 @@ class Taking:
         if step is None:
             self._count("repeated", 1)
             return Taken(partition, message.offset)
-        states[key] = step.state
+        if step.state:
+            states[key] = step.state
+        else:
+            states.pop(key, None)
+            self._count("forgotten", 1)
         self._changed(key, step.state)
         self._count("part", 1)
         self._count("derived", len(step.derived))
         derived = tuple(
             Outgoing(self._app.output, one.key, one.value, one.headers) for one in step.derived
         )
-        state = Outgoing(self._changelog, key, step.state, partition=message.partition)
+        # Without a value it lets compaction take the key out.
+        state = Outgoing(self._changelog, key, step.state or None, partition=message.partition)
         return Taken(partition, message.offset, derived, state)

@@ -9,6 +9,10 @@ from streams.apps.keyed import KeyedApp, Wake
 LONGEST_SLEEP_S = 1.0
 """The wall clock may be set; nobody sleeps longer on what it said before."""
 SHORTEST_SLEEP_S = 0.001
+MOST_AT_ONCE = 500
+"""Keys woken together."""
+MOST_STALE = 1_000
+"""Answers that no longer count and are remembered, beyond as many as there are keys."""
 
 
 class Alarms:
@@ -35,15 +39,18 @@ class Alarms:
         else:
             self._wakes[key] = wake
             heapq.heappush(self._queue, (wake.at, key))
+            if len(self._queue) > 2 * len(self._wakes) + MOST_STALE:
+                self._queue = [(one.at, name) for name, one in self._wakes.items()]
+                heapq.heapify(self._queue)
 
     def due(self, now: float) -> list[tuple[bytes, bytes]]:
-        """Take out the keys that are due, each with its part, the earliest first.
+        """Take out keys that are due, each with its part, the earliest first.
 
         Args:
             now: Unix seconds.
         """
-        found = []
-        while (at := self.next_at) is not None and at <= now:
+        found: list[tuple[bytes, bytes]] = []
+        while len(found) < MOST_AT_ONCE and (at := self.next_at) is not None and at <= now:
             _, key = heapq.heappop(self._queue)
             found.append((key, self._wakes.pop(key).part))
         return found
@@ -84,9 +91,10 @@ class Waker:
         self._alarms = Alarms()
 
     def ask(self, key: bytes, state: bytes) -> None:
-        """Ask the app when a key is to be woken, now that its state is this."""
+        """Ask the app when a key is to be woken, now that its state is this; empty for never."""
         if self._app.wake is not None:
-            self._alarms.set(key, self._app.wake(key.decode(), state))
+            wake = self._app.wake(key.decode(), state) if state else None
+            self._alarms.set(key, wake)
             self._asked.set()
 
     def clear(self) -> None:

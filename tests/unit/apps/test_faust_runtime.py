@@ -29,9 +29,11 @@ def spread(_: Classification) -> Iterator[tuple[str, bytes]]:
 
 
 def step(_: str, state: bytes | None, part: bytes) -> Step | None:
-    """Add a number up; nought changes nothing."""
+    """Add a number up; nought changes nothing, and what is no number forgets the key."""
     if part == b"0":
         return None
+    if part == b"over":
+        return Step(b"")
     total = str(int(state or b"0") + int(part)).encode()
     return Step(total, (Outbound(key=b"out", value=total, headers=[]),))
 
@@ -123,6 +125,19 @@ async def test_a_part_becomes_a_step(runtime: Runtime, counts: Counter[str]) -> 
     assert (last.state.key, last.state.value) == (b"first", b"3")
     assert runtime._waker._alarms.due(9.0) == [(b"first", b"0")]
     assert counts == {"part": 2, "repeated": 1, "derived": 2}
+
+
+async def test_a_key_that_is_forgotten_leaves_nothing(
+    runtime: Runtime, counts: Counter[str]
+) -> None:
+    """Neither in memory nor, once it is compacted, in the changelog; nobody wakes it."""
+    taken = [runtime._taking.part(part(at, value)) for at, value in ((5, b"3"), (6, b"over"))]
+    assert [one and one.state and one.state.value for one in taken] == [b"3", None]
+    assert taken[1] is not None
+    assert taken[1].state is not None
+    assert (taken[1].state.key, taken[1].state.partition) == (b"first", 2)
+    assert (runtime._tables.states(2), runtime._waker._alarms.next_at) == ({}, None)
+    assert counts == {"part": 2, "derived": 1, "forgotten": 1}
 
 
 async def test_a_part_that_comes_again_in_one_assignment_is_not_taken(runtime: Runtime) -> None:

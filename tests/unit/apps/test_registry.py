@@ -53,6 +53,8 @@ def test_topics_come_from_the_settings() -> None:
         ("FUSION__STREAMS", "news,radio", "streams"),
         ("FUSION__REQUIRED", "transcript", "required"),
         ("FUSION__KEY", "site", "key"),
+        ("FORGET_S", "86399", "forget_s: value is 86399, less than signals.history_s"),
+        ("DELIVERY", "twice", "delivery"),
         ("NO_SUCH_APP__OUTPUT", "topic", "no_such_app"),
     ],
 )

@@ -70,6 +70,8 @@ def test_the_settings_of_all_apps_are_in_their_table() -> None:
     shown = defaults_of("| setting, of `apps` |", 1)
     assert shown["prefix"] == AppsSettings().prefix
     assert float(shown["stall_ms"]) == AppsSettings().stall_ms
+    assert float(shown["forget_s"]) == AppsSettings().forget_s
+    assert shown["delivery"] == AppsSettings().delivery
 
 
 def test_the_example_of_settings_is_accepted(tmp_path: Path) -> None:
