@@ -3,6 +3,7 @@
 Cameras are watched each by itself and by line; a camera's line is its id up to the last ``/``.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
@@ -40,31 +41,48 @@ def defects(labels: frozenset[str] = frozenset(), settings: RateSettings = DEFEC
         line = camera.rpartition("/")[0] if camera else None
         return {"camera": camera, "line": line}
 
-    def is_defect(label: str) -> bool:
-        return label in labels if labels else label not in GOOD_LABELS
+    def is_defect(result: Classification) -> bool:
+        return result.label in labels if labels else result.label not in GOOD_LABELS
 
     return _watching(
         "alerts", ("results.camera", "alerts.camera"), settings, subjects, is_hit=is_defect
     )
 
 
-def turns(labels: frozenset[str] = NEGATIVE, settings: RateSettings = NEGATIVES) -> KeyedApp:
+def turns(
+    labels: frozenset[str] = NEGATIVE,
+    settings: RateSettings = NEGATIVES,
+    *,
+    min_confidence: float = 0.5,
+    speakers: frozenset[str] = frozenset(),
+) -> KeyedApp:
     """Return the app that watches how many of a session's segments have a label.
 
     Args:
         labels: Sentiments or intents that count.
         settings: Window and thresholds.
+        min_confidence: Least score, of all of these labels together, of a segment that counts.
+        speakers: Whose segments are evidence; empty for everybody's.
     """
 
     def subjects(result: Classification) -> Mapping[str, str | None]:
+        if speakers and result.speaker not in speakers:
+            return {}
         return {"session": result.session_id}
+
+    def is_one(result: Classification) -> bool:
+        # Intents that mean nearly the same share what the model is sure of.
+        sure = math.fsum(result.scores.get(label, 0.0) for label in watched)
+        return result.label in watched and sure >= min_confidence
+
+    watched = labels or NEGATIVE
 
     return _watching(
         "conversations",
         ("results.transcripts", "alerts.transcripts"),
         settings,
         subjects,
-        is_hit=(labels or NEGATIVE).__contains__,
+        is_hit=is_one,
     )
 
 
@@ -89,12 +107,12 @@ def _watching(
     settings: RateSettings,
     subjects: Callable[[Classification], Mapping[str, str | None]],
     *,
-    is_hit: Callable[[str], bool],
+    is_hit: Callable[[Classification], bool],
 ) -> KeyedApp:
     def spread(result: Classification) -> Iterator[tuple[str, bytes]]:
         if result.label is None:
             return
-        part = msgspec.json.encode(sight_of(result, hit=is_hit(result.label)))
+        part = msgspec.json.encode(sight_of(result, hit=is_hit(result)))
         for scope, subject in subjects(result).items():
             if subject:
                 yield f"{scope}{BETWEEN}{subject}", part

@@ -28,7 +28,12 @@ def _alerts(settings: AppsSettings) -> KeyedApp:
 
 def _conversations(settings: AppsSettings) -> KeyedApp:
     own = settings.conversations
-    app = turns(frozenset(own.labels), own.rates)
+    app = turns(
+        frozenset(own.labels),
+        own.rates,
+        min_confidence=own.min_confidence,
+        speakers=frozenset(own.speakers),
+    )
     return forgetting(replace(app, inputs=own.inputs, output=own.output), settings.forget_s)
 
 

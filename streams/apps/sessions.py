@@ -27,7 +27,7 @@ def sessions(
 
     def spread(result: Classification) -> Iterator[tuple[str, bytes]]:
         if result.session_id:
-            said = said_in(result, chosen.polarities, clock())
+            said = said_in(result, chosen, clock())
             yield result.session_id, msgspec.json.encode(said)
 
     def step(session: str, state: bytes | None, part: bytes) -> Step | None:

@@ -127,6 +127,10 @@ class ConversationsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_un
     """Largest share that clears it; below ``raise_at``."""
     most_evidence: Count = NEGATIVES.most_evidence
     """Segments kept of one session, the newest by event time."""
+    min_confidence: Share = 0.5
+    """Least score, of all labels that count together, of a segment that counts."""
+    speakers: tuple[Label, ...] = ()
+    """Whose segments are evidence; unset for everybody's."""
 
     def __post_init__(self) -> None:
         """Refuse thresholds that do not fit each other."""
@@ -151,6 +155,10 @@ class SessionsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """Segments of a session that are kept one by one, the newest; none may be overtaken by more."""
     keep_s: Seconds = 86_400.0
     """Seconds of silence, by the wall clock, after which none is kept any more."""
+    min_confidence: Share = 0.5
+    """Least score of a label that is told as an intent."""
+    speakers: tuple[Label, ...] = ()
+    """Whose intents are told; unset for everybody's."""
     polarities: Annotated[dict[Label, Polarity], msgspec.Meta(min_length=1)] = msgspec.field(
         default_factory=lambda: dict(POLARITIES)
     )
@@ -160,7 +168,14 @@ class SessionsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     @property
     def talk(self) -> TalkSettings:
         """Return what is made of a session's segments."""
-        return TalkSettings(self.half_life_s, self.most_segments, self.keep_s, self.polarities)
+        return TalkSettings(
+            half_life_s=self.half_life_s,
+            most_segments=self.most_segments,
+            keep_s=self.keep_s,
+            min_confidence=self.min_confidence,
+            speakers=frozenset(self.speakers),
+            polarities=self.polarities,
+        )
 
 
 class EntitySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

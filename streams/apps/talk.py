@@ -3,8 +3,9 @@
 1. Of answers to one segment, the one to the greatest offset counts, then of the greatest revision:
    final texts replace interim ones, second answers replace first ones. Repetitions change nothing.
 2. Segments are in the order of their numbers. Those without one come behind, by event time.
-3. Labels that are sentiments make the mood, all others are intents. The mood is the mean of the
-   kept segments' sentiment, where half of the weight is gone ``half_life_s`` before the newest.
+3. Labels that are sentiments make the mood, all others are intents, if the model is sure enough of
+   them (``min_confidence``) and who spoke is asked about (``speakers``). The mood is the mean of
+   the kept segments' sentiment, half of whose weight is gone ``half_life_s`` before the newest.
 4. A question is open until a later segment is not known to be of the same speaker: that one
    answers it, whatever is said in it. If it asks in turn, its own question is the open one. So
    only the newest question can be open. Where speakers are not told apart, whatever comes next
@@ -42,12 +43,17 @@ class TalkSettings:
         half_life_s: Age at which a segment weighs half of a new one in the mood.
         most_segments: Segments that are kept one by one, the newest.
         keep_s: Seconds of silence after which none is.
+        min_confidence: Least score of an intent. Models choose among the labels that they know: of
+            a greeting they make the one that is least unlikely.
+        speakers: Whose intents are told; empty for everybody's.
         polarities: What each label of sentiment says, from -1 to 1.
     """
 
     half_life_s: float = 120.0
     most_segments: int = 200
     keep_s: float = 86_400.0
+    min_confidence: float = 0.5
+    speakers: frozenset[str] = frozenset()
     polarities: Mapping[str, float] = field(default_factory=lambda: POLARITIES)
 
 
@@ -63,7 +69,7 @@ class Said(msgspec.Struct, frozen=True, array_like=True):
     rank: tuple[int, int, str]
     """The greatest counts: offset of the event, revision, id of the result."""
     label: str | None
-    """Its intent."""
+    """Its intent; ``None`` if it has none that counts."""
     mood: float | None
     """Its sentiment, from -1 to 1."""
     speaker: str | None
@@ -116,15 +122,15 @@ class Talk(msgspec.Struct, frozen=True, array_like=True):
     """When something new arrived last, in seconds since the epoch."""
 
 
-def said_in(result: Classification, polarities: Mapping[str, float], arrived: float) -> Said:
+def said_in(result: Classification, settings: TalkSettings, arrived: float) -> Said:
     """Return what a result says of its session.
 
     Args:
         result: Of a segment.
-        polarities: What each label of sentiment says.
+        settings: Which of its labels count, and for what.
         arrived: When it was read, in seconds since the epoch.
     """
-    source = result.source
+    source, polarities = result.source, settings.polarities
     event = f"{source.topic}:{source.partition}:{source.offset}"
     known = [
         polarities[label] * score for label, score in result.scores.items() if label in polarities
@@ -138,11 +144,21 @@ def said_in(result: Classification, polarities: Mapping[str, float], arrived: fl
             result.revision,
             result_id(source, result.model.digest, result.revision),
         ),
-        label=None if result.label in polarities else result.label,
+        label=result.label if _is_intent(result, settings) else None,
         mood=max(-1.0, min(1.0, math.fsum(known))) if known else None,
         speaker=result.speaker,
         is_question=result.is_question,
         arrived=arrived,
+    )
+
+
+def _is_intent(result: Classification, settings: TalkSettings) -> bool:
+    label = result.label
+    return (
+        label is not None
+        and label not in settings.polarities
+        and result.scores.get(label, 0.0) >= settings.min_confidence
+        and (not settings.speakers or result.speaker in settings.speakers)
     )
 
 

@@ -51,8 +51,8 @@ def _dead_letter(letter: dict[str, Any]) -> Text:
 def _signal(signal: dict[str, Any]) -> Text:
     direction = signal["direction"]
     line = Text()
-    line.append(f"{direction:<9}", style=label_style(direction))
-    line.append(f"{signal['ticker']:<10}", style="bold")
+    line.append(f"{direction:<8} ", style=label_style(direction))
+    line.append(f"{signal['ticker']:<13} ", style="bold")
     line.append(f"strength {signal['strength']:4.2f}  confidence {signal['confidence']:4.2f}  ")
     line.append(f"of {signal['evidence']}")
     if signal["surprise"] is not None:

@@ -9,7 +9,7 @@ from schemas import Alert, AlertState, Classification, Modality, Source, decode_
 from streams.apps.alerts import defects, turns
 from streams.apps.keyed import KeyedApp
 from streams.apps.registry import APPS
-from streams.apps.settings import AlertsSettings, AppsSettings
+from streams.apps.settings import AlertsSettings, AppsSettings, ConversationsSettings
 from tests.fakes.results import MOMENT, result
 
 
@@ -91,3 +91,33 @@ def test_a_session_turns_once_its_final_texts_do() -> None:
         AlertState.RAISED,
         AlertState.CLEARED,
     ]
+
+
+def test_labels_that_mean_the_same_are_sure_together() -> None:
+    """An unsure segment is evidence, and none of what was watched for."""
+    app = turns(frozenset({"lost_card", "stolen_card"}))
+    split = {"stolen_card": 0.4, "lost_card": 0.35}
+    results = [
+        seen(number, "stolen_card", session_id="call-7", scores=split) for number in range(4)
+    ]
+    (alert,) = alerts_of(app, results)
+    assert alert.evidence == 4
+    unsure = [
+        msgspec.structs.replace(one, scores={"stolen_card": 0.4, "lost_card": 0.05})
+        for one in results
+    ]
+    assert alerts_of(app, unsure) == []
+
+
+def test_what_others_say_in_a_session_is_no_evidence() -> None:
+    """Where it is said whose segments are."""
+    app = APPS["conversations"](
+        AppsSettings(conversations=ConversationsSettings(speakers=("customer",)))
+    )
+    results = [
+        seen(number, "negative", session_id="call-7", speaker="agent") for number in range(8)
+    ]
+    assert alerts_of(app, results) == []
+    theirs = [msgspec.structs.replace(one, speaker="customer") for one in results[:4]]
+    (alert,) = alerts_of(app, results + theirs)
+    assert alert.evidence == 4

@@ -21,7 +21,7 @@ def said(number: int, *, offset: int | None = None, **changes: Any) -> Classific
         "session_id": "call-7",
         "segment": number,
         "label": "balance",
-        "scores": {"balance": 0.9},
+        "scores": {changes.get("label", "balance"): 0.9},
         "source": Source(
             topic="events.transcripts", partition=0, offset=number if offset is None else offset
         ),
@@ -155,6 +155,27 @@ def test_a_session_that_was_silent_for_long_goes_on_counting() -> None:
     found = decode_session(outbound.value or b"")
     assert (found.segments, found.sequence, found.intents[0].count) == (4, 4, 4)
     assert found.first_event_time == MOMENT
+
+
+def test_an_unsure_label_is_no_intent() -> None:
+    """The segment counts all the same; a surer answer to it brings its intent."""
+    greeting = said(0, label="cancel_transfer", scores={"cancel_transfer": 0.07})
+    unsure, sure = heard([greeting, said(0, revision=1, label="greeting")])
+    assert (unsure.segments, unsure.intents, unsure.current_intent) == (1, (), None)
+    assert (sure.segments, sure.current_intent) == (1, "greeting")
+    (state,) = heard([greeting], TalkSettings(min_confidence=0.05))
+    assert state.current_intent == "cancel_transfer"
+
+
+def test_only_those_who_are_asked_about_have_intents() -> None:
+    """What others say is part of the session, and answers questions."""
+    results = [
+        said(0, speaker="customer", label="balance", is_question=True),
+        said(1, speaker="agent", label="card"),
+    ]
+    state = heard(results, TalkSettings(speakers=frozenset({"customer"})))[-1]
+    assert [one.label for one in state.intents] == ["balance"]
+    assert (state.segments, state.last_speaker, state.open_question) == (2, "agent", None)
 
 
 def test_segments_without_number_are_ordered_by_their_time() -> None:

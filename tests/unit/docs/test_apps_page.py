@@ -41,22 +41,26 @@ def defaults_of(heading: str, column: int) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("heading", "column", "kind"),
+    ("columns", "kind"),
     [
-        ("| setting, of `apps.signals`", 1, SignalsSettings),
-        ("| setting, of `apps.alerts`", 1, AlertsSettings),
-        ("| setting, of `apps.alerts`", 2, ConversationsSettings),
-        ("| setting, of `apps.sessions`", 1, SessionsSettings),
-        ("| setting, of `apps.fusion`", 1, FusionAppSettings),
+        ({"`apps.signals`": 1}, SignalsSettings),
+        ({"`apps.alerts`": 1}, AlertsSettings),
+        ({"`apps.alerts`": 2, "`apps.conversations` alone": 1}, ConversationsSettings),
+        ({"`apps.sessions`": 1}, SessionsSettings),
+        ({"`apps.fusion`": 1}, FusionAppSettings),
     ],
 )
 def test_every_setting_is_in_the_table_with_its_default(
-    heading: str, column: int, kind: type[msgspec.Struct]
+    columns: dict[str, int], kind: type[msgspec.Struct]
 ) -> None:
     """Lists and tables are told in words."""
-    shown = defaults_of(heading, column)
+    shown: dict[str, str] = {}
+    names: set[str] = set()
+    for table, column in columns.items():
+        heading = f"| setting, of {table}"
+        shown |= defaults_of(heading, column)
+        names |= {name for cells in rows_of(heading) for name in re.findall(r"`(\w+)`", cells[0])}
     fields = {field.name: field.default for field in msgspec.structs.fields(kind)}
-    names = {name for cells in rows_of(heading) for name in re.findall(r"`(\w+)`", cells[0])}
     assert names == set(fields)
     for name, default in fields.items():
         if isinstance(default, int | float):

@@ -78,3 +78,11 @@ def test_a_fused_answer_shows_its_parts() -> None:
     fused = {"key": "HBR", "parts": parts, "missing": ["transcript"], "revision": 1}
     line = line_of(fused, TopicKind.FUSED).plain
     assert line == "HBR  news positive  camera -  without transcript  revision 1"
+
+
+def test_a_long_ticker_stands_apart_from_its_signal() -> None:
+    """Exchanges add their suffixes to long names."""
+    signal = {"direction": "negative", "ticker": "BAJAJ-HOLDINGS.NS", "strength": 0.92}
+    rest = {"confidence": 0.5, "evidence": 2, "surprise": None, "revision": 0}
+    line = line_of(signal | rest, TopicKind.SIGNALS).plain
+    assert line.startswith("negative BAJAJ-HOLDINGS.NS strength 0.92 ")

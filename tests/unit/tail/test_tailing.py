@@ -114,7 +114,7 @@ def test_signals_and_alerts_are_told_on_a_line(capsys: pytest.CaptureFixture[str
         alerts.print(record(encode_alert(one).value, timestamp=0))
     printed = [line.split(" ", 1)[1] for line in capsys.readouterr().out.splitlines()]
     assert printed == [
-        "negative HBR       strength 0.75  confidence 0.60  of 4  surprise -2.5  revision 1",
+        "negative HBR           strength 0.75  confidence 0.60  of 4  surprise -2.5  revision 1",
         "raised  defect_rate  camera hall-2/gate-3  0.25 >= 0.20  of 20",
         "cleared defect_rate  camera hall-2/gate-3  0.10 <= 0.10  of 20",
     ]
