@@ -57,6 +57,7 @@ def build() -> dict[str, Any]:
             "/v1/stream/{topic}": {"get": _stream()},
             "/v1/ws": {"get": _socket()},
             "/v1/live": {"get": _live()},
+            "/v1/live/result": {"get": _result()},
             "/v1/events/{topic}": {"post": _send_one()},
             "/v1/events/{topic}:batch": {"post": _send_many()},
             "/v1/session": _session(),
@@ -172,6 +173,41 @@ def _live() -> Schema:
                 "content": {EVENT_STREAM: {"schema": {"type": "string"}}},
             },
             **_refusals(400, 429),
+        },
+    }
+
+
+def _result() -> Schema:
+    number = {"type": "integer", "minimum": 0}
+    about = {
+        "topic": ("Of results.", {"type": "string"}),
+        "partition": ("Of the topic.", number),
+        "offset": ("Of the record.", number),
+    }
+    return {
+        "operationId": "getResult",
+        "tags": ["operation"],
+        "summary": "One result, with its record: where it is, its key and its trace.",
+        "parameters": [
+            {"name": name, "in": "query", "required": True, "description": text, "schema": kind}
+            for name, (text, kind) in about.items()
+        ],
+        "responses": {
+            "200": _json(
+                "The result.",
+                {
+                    "type": "object",
+                    "properties": {
+                        **{name: kind for name, (_, kind) in about.items()},
+                        "at_ms": {"type": ["integer", "null"]},
+                        "key": {"type": ["string", "null"]},
+                        "traceparent": {"type": ["string", "null"]},
+                        "result": ref("Classification"),
+                    },
+                    "required": [*about, "result"],
+                },
+            ),
+            **_refusals(400, 404, 429, 503),
         },
     }
 

@@ -1,13 +1,25 @@
-"""The newest of each of many: cameras, instruments, alerts; bounded, and aware of what changed."""
+"""The newest of each of many, such as cameras; bounded, and aware of what changed."""
 
 from collections import OrderedDict
-from typing import Generic, TypeVar
+from collections.abc import Mapping
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from schemas.derived import Alert, AlertState, Signal
+from schemas.fused import Fused
 from schemas.results import Classification, Verdict
+from schemas.session_state import SessionState
 from streams.apps.alerts import GOOD_LABELS
+from streams.gateway.page.joined import (
+    MOST_FUSED,
+    MOST_SESSIONS,
+    SILENT_MS,
+    Answer,
+    Conversation,
+    answer,
+    conversation,
+)
 
 MOST_CAMERAS = 1_000
 MOST_TICKERS = 1_000
@@ -123,12 +135,21 @@ def confidence_of(result: Classification) -> float | None:
 
 
 class Boards:
-    """Cameras, instruments and alerts together."""
+    """All that is shown as the newest of each of many."""
 
     def __init__(self) -> None:
         self.cameras: Board[Tile] = Board(MOST_CAMERAS)
         self.tickers: Board[Ticker] = Board(MOST_TICKERS)
         self.alerts: Board[RaisedAlert] = Board(MOST_ALERTS)
+        self.sessions: Board[Conversation] = Board(MOST_SESSIONS)
+        self.fused: Board[Answer] = Board(MOST_FUSED)
+        self.named: Mapping[str, Board[Any]] = {
+            "cameras": self.cameras,
+            "tickers": self.tickers,
+            "alerts": self.alerts,
+            "sessions": self.sessions,
+            "fused": self.fused,
+        }
 
     def saw(self, camera: str, result: Classification, at_ms: int) -> None:
         """Take in the result of an image."""
@@ -196,8 +217,32 @@ class Boards:
             ),
         )
 
+    def said(self, state: SessionState, at_ms: int) -> None:
+        """Take in a session's state; one that another came after is passed over."""
+        new, known = conversation(state, at_ms), self.sessions.get(state.session_id)
+        if (
+            known is None
+            or new.sequence >= known.sequence
+            or new.event_ms > known.event_ms  # an app of another prefix counts from one
+        ):
+            self.sessions.put(state.session_id, new)
+
+    def fused_as(self, fused: Fused, at_ms: int) -> None:
+        """Take in a fused answer; one that another has the parts of goes."""
+        known = self.fused.get(fused.id)
+        if fused.superseded_by is not None:
+            self.fused.drop(fused.id)
+        elif known is None or fused.revision >= known.revision:
+            self.fused.put(fused.id, answer(fused, at_ms))
+
     def forget(self, now_ms: int) -> None:
-        """Drop alerts that have been over for a while."""
+        """Drop alerts that have been over for a while, and what has long had no news."""
+        for session in self.sessions.all:
+            if now_ms - session.at_ms > SILENT_MS:
+                self.sessions.drop(session.session)
+        for one in self.fused.all:
+            if now_ms - one.at_ms > SILENT_MS:
+                self.fused.drop(one.id)
         for alert in self.alerts.all:
             if alert.state is AlertState.CLEARED and now_ms - alert.at_ms > CLEARED_MS:
                 self.alerts.drop(alert.id)

@@ -1,5 +1,6 @@
 """The files of the page: read once, served with rules that let nothing else in."""
 
+import gzip
 import hashlib
 from importlib.resources import files
 
@@ -18,6 +19,7 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-cache",
+    "Vary": "Accept-Encoding",
 }
 """Nothing is loaded from elsewhere, no script stands in the page itself, nobody frames it."""
 
@@ -36,6 +38,7 @@ class PageFiles:
             for path in files("streams.gateway.page").joinpath("static").iterdir()
             if path.name.rpartition(".")[2] in _TYPES
         }
+        self._packed = {name: gzip.compress(body, mtime=0) for name, body in self._files.items()}
 
     def routes(self) -> list[web.RouteDef]:
         """Return where they are served."""
@@ -52,8 +55,11 @@ class PageFiles:
         if body is None:
             raise web.HTTPNotFound
         tag = hashlib.sha256(body).hexdigest()[:32]
-        headers = HEADERS | {"ETag": f'"{tag}"'}
+        # A weak tag, as what is sent may be packed or not.
+        headers = HEADERS | {"ETag": f'W/"{tag}"'}
         if any(one.value == tag for one in request.if_none_match or ()):
             return web.Response(status=304, headers=headers)
         kind = _TYPES[name.rpartition(".")[2]]
+        if "gzip" in request.headers.get("Accept-Encoding", ""):
+            body, headers["Content-Encoding"] = self._packed[name], "gzip"
         return web.Response(body=body, content_type=kind, charset="utf-8", headers=headers)

@@ -8,6 +8,9 @@ from schemas.errors import ConfigurationError
 from streams.connection import Connection
 from streams.gateway.answers import come_again, refusal
 from streams.gateway.page.files import PageFiles
+from streams.gateway.page.reading import holds_results
+from streams.gateway.page.receipts import PATH as RESULT_PATH
+from streams.gateway.page.receipts import Receipts
 from streams.gateway.page.rows import asked_rows
 from streams.gateway.page.settings import PageSettings
 from streams.gateway.page.watching import Looker, Watch, Watching, event
@@ -19,6 +22,7 @@ HEADERS = {
     "Content-Type": "text/event-stream",
     "Cache-Control": "no-store",
     "X-Accel-Buffering": "no",
+    "X-Content-Type-Options": "nosniff",
 }
 
 
@@ -35,11 +39,18 @@ class Page:
         self, connection: Connection, settings: PageSettings, topics: tuple[str, ...]
     ) -> None:
         self._settings = settings
+        self._receipts = Receipts(connection, lambda topic: holds_results(topic, topics))
         self._watch = Watch(connection, topics, settings.linger_ms / 1e3, settings.groups)
 
     def add_to(self, app: web.Application) -> None:
         """Serve the page as part of an application."""
-        app.add_routes([*PageFiles().routes(), web.get(PATH, self._live, allow_head=False)])
+        app.add_routes(
+            [
+                *PageFiles().routes(),
+                web.get(PATH, self._live, allow_head=False),
+                web.get(RESULT_PATH, self._receipts.serve, allow_head=False),
+            ]
+        )
         app.on_shutdown.append(self._stop)
 
     async def _stop(self, _: web.Application) -> None:

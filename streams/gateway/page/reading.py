@@ -1,7 +1,7 @@
-"""Reads results, signals and alerts for the page: once, whoever looks."""
+"""Reads results and what is derived of them for the page: once, whoever looks."""
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,20 +11,29 @@ from aiokafka.errors import KafkaError
 
 from schemas.derived import Alert, Signal, decode_alert, decode_signal
 from schemas.errors import BrokerError, HeadraceError
+from schemas.fused import Fused, decode_fused
 from schemas.kafka import decode_result, result_id
 from schemas.records import Record
 from schemas.results import Classification
+from schemas.session_state import SessionState, decode_session
 from streams.clients import open_consumer, undisturbed
 from streams.connection import Connection
+from streams.gateway.page.joined import SILENT_MS
 from streams.gateway.page.rows import Row
 from streams.gateway.page.tally import HISTORY_S, Tally
 from streams.security.access import REFUSALS, explained
 from streams.subscription import Reading, Seen, Subscription
 from streams.topics import TopicKind, kind_of, partition_counts
 
-DERIVED = frozenset({TopicKind.SIGNALS, TopicKind.ALERTS})
-DERIVED_S = 86_400
-"""How far back signals and alerts are looked for: they are few, and hold for long."""
+BACK_S: Mapping[TopicKind, int] = {
+    TopicKind.RESULTS: HISTORY_S,
+    TopicKind.OTHER: HISTORY_S,
+    TopicKind.SIGNALS: 86_400,
+    TopicKind.ALERTS: 86_400,
+    TopicKind.SESSIONS: SILENT_MS // 1_000,
+    TopicKind.FUSED: SILENT_MS // 1_000,
+}
+"""What is read, and how far back: signals and alerts are few, and hold for long."""
 MOST_READ_BACK = 20_000
 """Records from before the first look; reading them takes well under a second."""
 REMEMBERED = 20_000
@@ -34,21 +43,27 @@ BROKER = "broker"
 YIELD_EVERY = 100
 """Records after which others get their turn."""
 
-Taken = Classification | Signal | Alert
+Taken = Classification | Signal | Alert | SessionState | Fused
 log = structlog.get_logger(__name__)
 
 
+_DERIVED: Mapping[TopicKind, Callable[[bytes], Taken]] = {
+    TopicKind.SIGNALS: decode_signal,
+    TopicKind.ALERTS: decode_alert,
+    TopicKind.SESSIONS: decode_session,
+    TopicKind.FUSED: decode_fused,
+}
+
+
 class Everything:
-    """Wants results, signals and alerts, each once."""
+    """Wants results, each once, and whatever is derived of them."""
 
     def pick(self, record: Record, seen: Seen) -> Taken | None:
         """Return what a record holds, ``None`` for a repetition; raises a ``ContractError``."""
         value = record.value or b""
         kind = kind_of(record.topic)
-        if kind is TopicKind.SIGNALS:
-            return decode_signal(value)
-        if kind is TopicKind.ALERTS:
-            return decode_alert(value)
+        if decode := _DERIVED.get(kind):
+            return decode(value)
         result = decode_result(value)
         name = result_id(result.source, result.model.digest)
         return result if seen.is_new(name, result.revision) else None
@@ -65,6 +80,7 @@ class Reader:
 
     Attributes:
         topics: Those that are read.
+        missing: Those that may be read, and are not on the broker.
         is_ready: Whether it is known which topics there are.
     """
 
@@ -76,6 +92,7 @@ class Reader:
         came: Callable[[Row], None],
     ) -> None:
         self.topics: set[str] = set()
+        self.missing: set[str] = set()
         self.is_ready = False
         self._connection = connection
         self._allowed = frozenset(topics)
@@ -113,7 +130,8 @@ class Reader:
         self._problems = {one: why for one, why in self._problems.items() if one not in self.topics}
         self._problems.pop(BROKER, None)
         self.is_ready = True
-        new = {topic for topic in counts if self._is_wanted(topic)} - self.topics
+        self.missing = set(self._allowed - counts.keys())
+        new = {topic for topic in counts if is_shown(topic, self._allowed)} - self.topics
         for topics in self._parted(new):
             partitions = [
                 TopicPartition(topic, number)
@@ -127,19 +145,12 @@ class Reader:
 
     def _parted(self, topics: set[str]) -> Iterator[set[str]]:
         """Yield what is read together; what could not be read keeps no other from being read."""
-        results = {topic for topic in topics if kind_of(topic) not in DERIVED}
-        for some in (results - self._alone, topics - results - self._alone):
-            if some:
-                yield some
+        together: dict[int, set[str]] = {}
+        for topic in topics - self._alone:
+            together.setdefault(BACK_S[kind_of(topic)], set()).add(topic)
+        yield from together.values()
         for topic in topics & self._alone:
             yield {topic}
-
-    def _is_wanted(self, topic: str) -> bool:
-        kind = kind_of(topic)
-        if self._allowed:  # what is named otherwise is taken for results, as all streams do
-            is_shown = kind in DERIVED | {TopicKind.RESULTS, TopicKind.OTHER}
-            return topic in self._allowed and is_shown
-        return kind is TopicKind.RESULTS or kind in DERIVED
 
     async def _read(self, topics: set[str], partitions: list[TopicPartition]) -> None:
         """Read topics until that fails; they are found anew by the next look."""
@@ -167,8 +178,7 @@ class Reader:
 
     async def _start(self, topics: Collection[str], partitions: list[TopicPartition]) -> datetime:
         """Return from when on to read: where it broke off, else what is worth showing."""
-        is_derived = all(kind_of(topic) in DERIVED for topic in topics)
-        seconds = DERIVED_S if is_derived else HISTORY_S
+        seconds = max(BACK_S[kind_of(topic)] for topic in topics)
         now = datetime.now(UTC)
         earliest = max(
             min(self._reached.get(one, datetime.min.replace(tzinfo=UTC)) for one in topics),
@@ -185,9 +195,27 @@ class Reader:
             self._tally.take_signal(value, at_ms)
         elif isinstance(value, Alert):
             self._tally.take_alert(value, at_ms)
+        elif isinstance(value, SessionState):
+            self._tally.take_session(value, at_ms)
+        elif isinstance(value, Fused):
+            self._tally.take_fused(value, at_ms)
         else:
-            self._came(self._tally.take_result(value, record.topic, at_ms))
+            place = (record.partition, record.offset)
+            self._came(self._tally.take_result(value, record.topic, at_ms, place))
         self._reached[record.topic] = datetime.fromtimestamp(at_ms / 1e3, UTC)
+
+
+def is_shown(topic: str, allowed: Collection[str]) -> bool:
+    """Say whether a topic is one that the page shows; none are ``allowed`` where all are."""
+    kind = kind_of(topic)
+    if allowed:  # what is named otherwise is taken for results, as all streams do
+        return topic in allowed and kind in BACK_S
+    return kind in BACK_S and kind is not TopicKind.OTHER
+
+
+def holds_results(topic: str, allowed: Collection[str]) -> bool:
+    """Say whether a topic that the page shows holds results."""
+    return is_shown(topic, allowed) and kind_of(topic) not in _DERIVED
 
 
 async def bounded_start(

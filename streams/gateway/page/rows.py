@@ -35,10 +35,12 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     answered_from: str
     reason: str | None = None
     revision: int = 0
+    place: tuple[int, int] = (0, 0)
+    """Partition and offset of the result's record."""
 
 
-def row_of(result: Classification, topic: str, at_ms: int) -> Row:
-    """Pick what is shown of a result."""
+def row_of(result: Classification, topic: str, at_ms: int, place: tuple[int, int] = (0, 0)) -> Row:
+    """Pick what is shown of a result, whose record is at a partition and offset."""
     what = " ".join(result.tickers)
     if result.session_id is not None:
         what = f"{result.session_id}#{result.segment}"
@@ -60,6 +62,7 @@ def row_of(result: Classification, topic: str, at_ms: int) -> Row:
         answered_from=result.answered_from.value,
         reason=result.reason,
         revision=result.revision,
+        place=place,
     )
 
 

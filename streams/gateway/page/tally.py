@@ -8,7 +8,9 @@ from typing import Any
 
 from schemas.derived import Alert, Signal
 from schemas.events import Modality
+from schemas.fused import Fused
 from schemas.results import Classification, Verdict
+from schemas.session_state import SessionState
 from streams.gateway.page.boards import Boards
 from streams.gateway.page.rows import Row, row_of
 from streams.gateway.page.windows import PerSecond, Sliding, bucket, percentile
@@ -45,6 +47,8 @@ class Tally:
         self.newest: deque[Row] = deque(maxlen=NEWEST)
         self.results = 0
         """Taken in since the beginning, second answers and all."""
+        self.newest_ms = 0
+        """When the newest of them was published; 0 without any."""
         self._topics: dict[str, PerSecond] = {}
         self._recent: Sliding[Trait] = Sliding(WINDOW_S)
 
@@ -53,16 +57,20 @@ class Tally:
         """Milliseconds since the epoch."""
         return int(self._clock() * 1e3)
 
-    def take_result(self, result: Classification, topic: str, at_ms: int) -> Row:
+    def take_result(
+        self, result: Classification, topic: str, at_ms: int, place: tuple[int, int] = (0, 0)
+    ) -> Row:
         """Take in a result; a second answer is a row, and counts as nothing else.
 
         Args:
             result: The result.
             topic: Where it was read.
             at_ms: Its record's timestamp, in milliseconds since the epoch.
+            place: Partition and offset of that record.
         """
         at_ms = min(at_ms, self.now_ms)  # a producer's clock may be ahead
-        row = row_of(result, topic, at_ms)
+        self.newest_ms = max(self.newest_ms, at_ms)
+        row = row_of(result, topic, at_ms, place)
         self.newest.append(row)
         self.results += 1
         if result.camera_id is not None:
@@ -78,6 +86,14 @@ class Tally:
     def take_alert(self, alert: Alert, at_ms: int) -> None:
         """Take in an alert."""
         self.boards.alerted(alert, min(at_ms, self.now_ms))
+
+    def take_session(self, state: SessionState, at_ms: int) -> None:
+        """Take in a session's state."""
+        self.boards.said(state, min(at_ms, self.now_ms))
+
+    def take_fused(self, fused: Fused, at_ms: int) -> None:
+        """Take in a fused answer."""
+        self.boards.fused_as(fused, min(at_ms, self.now_ms))
 
     def _count(self, result: Classification, topic: str, second: int) -> None:
         now = self.now_ms // 1000
@@ -106,6 +122,7 @@ class Tally:
             "verdicts": self._verdicts(now),
             "modalities": self._modalities(),
             "results": self.results,
+            "newest_ms": self.newest_ms,
         }
 
     def _verdicts(self, now: int) -> list[list[int]]:
@@ -140,6 +157,7 @@ def _traits(result: Classification) -> list[Trait]:
         share = min(int(effort.active_share * SHARES), SHARES - 1)
         traits += [
             (modality, "latency", bucket(result.latency.total_ms)),
+            (modality, "over", result.latency.total_ms > result.latency.budget_ms),
             (modality, "layers", effort.layers),
             (modality, "experts", effort.experts),
             (modality, "share", share),
@@ -164,6 +182,7 @@ def _modality(traits: dict[str, Counter[Any]]) -> dict[str, Any]:
         "budget_ms": max(budgets, key=lambda one: (budgets[one], one), default=None),
         "budgets": len(budgets),
         "latency": sorted(latency.items()),
+        "over": traits.get("over", Counter())[True],
         "percentiles": [_rounded(percentile(latency, share)) for share in (0.5, 0.95, 0.99)],
         **{name: sorted(traits.get(name, Counter()).items()) for name in _EFFORT},
     }

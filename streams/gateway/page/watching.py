@@ -12,7 +12,6 @@ import structlog
 from schemas.errors import HeadraceError
 from streams.clients import open_admin, open_consumer, undisturbed
 from streams.connection import Connection
-from streams.gateway.page.boards import Board
 from streams.gateway.page.groups import Groups, GroupWatch
 from streams.gateway.page.reading import Reader
 from streams.gateway.page.rows import Row, RowFilter
@@ -112,17 +111,12 @@ class Watching:
             "buckets": BUCKETS,
             "steps_per_doubling": STEPS_PER_DOUBLING,
         }
-        boards = self.tally.boards
-        boards_now = {
-            "cameras": boards.cameras.all,
-            "tickers": boards.tickers.all,
-            "alerts": boards.alerts.all,
-        }
+        boards = {name: board.all for name, board in self.tally.boards.named.items()}
         return b"".join(
             (
                 event("hello", hello),
                 self._totals(),
-                event("boards", {"now_ms": self.tally.now_ms, "whole": True, **boards_now}),
+                event("boards", {"now_ms": self.tally.now_ms, "whole": True, **boards}),
                 event("groups", self._groups) if self._groups else b"",
             )
         )
@@ -159,19 +153,15 @@ class Watching:
         state = {
             "now_ms": self.tally.now_ms,
             "reading": sorted(reader.topics),
+            "missing": sorted(reader.missing),
             "problem": reader.problem,
             "is_ready": reader.is_ready,
         }
         return event("totals", state | self.tally.totals())
 
     def _changes(self) -> bytes:
-        boards, changed = self.tally.boards, {}
-        named: tuple[tuple[str, Board[Any]], ...] = (
-            ("cameras", boards.cameras),
-            ("tickers", boards.tickers),
-            ("alerts", boards.alerts),
-        )
-        for name, board in named:
+        changed = {}
+        for name, board in self.tally.boards.named.items():
             new, gone = board.changes()
             if new:
                 changed[name] = new

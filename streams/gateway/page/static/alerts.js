@@ -1,7 +1,7 @@
 // Alerts that are raised, and for a minute those that are over.
 
 import { Keyed, byId, row, setAttribute, setHint, setText } from "./dom.js";
-import { age, number2, words } from "./format.js";
+import { age, moment, number2, words } from "./format.js";
 
 const MOST = 100;
 const known = new Map();
@@ -44,9 +44,16 @@ export function showAlerts(now) {
     setText(cells[3], number2(one.value));
     setText(cells[4], number2(one.threshold));
     setText(cells[5], age(now - one.at_ms));
+    setAttribute(cells[5], "title", moment(one.at_ms));
   }
+  byId("alerts-table").hidden = !order.length;
   const raised = order.filter((one) => one.state === "raised").length;
-  setText(byId("alerts-hint"), raised ? `${raised} raised` : "");
+  setText(byId("alerts-hint"), hint(raised, order.length));
   setHint(byId("alerts-empty"), order.length ? "" : "None raised. `headrace app alerts` watches cameras, `headrace app conversations` watches speech.");
   return raised;
+}
+
+function hint(raised, all) {
+  const shown = all > MOST ? `, ${MOST} of ${all} shown` : "";
+  return raised ? `${raised} raised${shown}` : "";
 }

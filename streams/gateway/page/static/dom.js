@@ -58,6 +58,7 @@ export class Keyed {
         this.children.delete(key);
       }
     }
+    const active = this.parent.contains(document.activeElement) ? document.activeElement : null;
     let place = this.parent.firstChild;
     for (const key of keys) {
       let child = this.children.get(key);
@@ -68,6 +69,8 @@ export class Keyed {
       if (child.node === place) place = place.nextSibling;
       else this.parent.insertBefore(child.node, place);
     }
+    // What is moved loses the focus.
+    if (active?.isConnected && document.activeElement !== active) active.focus({ preventScroll: true });
   }
 
   get(key) {

@@ -40,6 +40,7 @@ export function showEffort(modalities) {
   const names = Object.keys(modalities);
   setHint(byId("effort-empty"), names.length ? "" : "No result in the last minute.");
   rows.show(names);
+  byId("effort-table").hidden = !names.length;
   for (const name of names) {
     PARTS.forEach((part, number) => {
       const counted = modalities[name][part];

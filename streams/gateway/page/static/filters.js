@@ -1,5 +1,6 @@
 // Filters of the newest results: a form, the page's address, and the gateway's query are one.
 
+import { given, keep } from "./address.js";
 import { byId, el } from "./dom.js";
 
 const NAMES = ["text", "source", "label", "verdict", "min_confidence"];
@@ -36,13 +37,18 @@ export class Filters {
     return text ? `?${text}` : "";
   }
 
+  /** The modality or topic that is asked for; empty for all. */
+  get source() {
+    return byId("filter-source").value;
+  }
+
   /** Fill the form from the page's address. */
   read() {
-    const given = new URLSearchParams(location.search);
+    const asked = given();
     for (const name of NAMES) {
       for (const field of this.form.querySelectorAll(`[name=${name}]`)) {
-        if (field.type === "checkbox") field.checked = given.getAll(name).includes(field.value);
-        else field.value = this.possible(field, given.get(name) ?? "");
+        if (field.type === "checkbox") field.checked = asked.getAll(name).includes(field.value);
+        else field.value = this.possible(field, asked.get(name) ?? "");
       }
     }
   }
@@ -55,10 +61,8 @@ export class Filters {
 
   /** Keep the filters in the page's address, and use them. */
   apply() {
-    const own = new URLSearchParams(location.search);
-    NAMES.forEach((name) => own.delete(name));
-    new URLSearchParams(this.query).forEach((value, name) => own.append(name, value));
-    history.replaceState(null, "", `${location.pathname}${own.size ? `?${own}` : ""}`);
+    const set = new URLSearchParams(this.query);
+    keep(Object.fromEntries(NAMES.map((name) => [name, set.getAll(name)])));
     this.changed();
   }
 

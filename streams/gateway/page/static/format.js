@@ -46,6 +46,20 @@ export function age(milliseconds) {
   return `${Math.floor(seconds / unit)} ${name}`;
 }
 
+const clocks = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
+const days = new Intl.DateTimeFormat("sv-SE", { dateStyle: "short" });
+const zones = new Intl.DateTimeFormat("en", { timeZoneName: "shortOffset" });
+
+/** The browser's time zone, such as GMT+1, at a moment. */
+export const zone = (at = Date.now()) => zones.formatToParts(at).find(({ type }) => type === "timeZoneName").value;
+
+/** Time of the day in the browser's zone. */
+export const clock = (at) => clocks.format(at);
+
+/** Day and time to the millisecond, with its zone. */
+export const moment = (at) =>
+  `${days.format(at)} ${clock(at)}.${`${new Date(at).getMilliseconds()}`.padStart(3, "0")} ${zone(at)}`;
+
 export const words = (text) => text.replaceAll("_", " ");
 
 /** 0, 1, 2, 5, 6, 7 as 0–2, 5–7. */

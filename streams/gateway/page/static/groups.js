@@ -6,11 +6,14 @@ import { age, count, ranges } from "./format.js";
 const members = new Keyed(byId("members-rows"), () => row("name", "", "", "wrap", "n"));
 const positions = new Keyed(byId("positions-rows"), () => row("name", "", "n", "", "n", "n", "n lag", "n"));
 const shortened = (id) => (id.length > 26 ? `${id.slice(0, 16)}…${id.slice(-8)}` : id);
+const tables = [byId("members-table"), byId("positions-table")];
 const number = (value) => (value === null ? "–" : count(value));
 
-/** Show them; returns the lag of all groups that have members. */
+/** Show them; returns the lag of all groups that have members, null without any. */
 export function showGroups({ members: all, positions: places, states, left_out: leftOut = 0, problem }) {
   showMembers(all, states);
+  tables[0].hidden = !all.length;
+  tables[1].hidden = !places.length;
   positions.show(places.map((one) => `${one.group}\n${one.topic}\n${one.partition}`));
   for (const one of places) {
     const { node, cells } = positions.get(`${one.group}\n${one.topic}\n${one.partition}`);
@@ -30,6 +33,8 @@ export function showGroups({ members: all, positions: places, states, left_out: 
   if (!problem && !Object.keys(states).length) told.push("No consumer group that this gateway may see. Start a worker: `headrace run`; or grant Describe on groups.");
   setHint(byId("groups-empty"), told.filter(Boolean).join(" "));
   const living = new Set(all.map((one) => one.group));
+  setText(byId("groups-hint"), all.length ? `${all.length} members of ${living.size} groups` : "");
+  if (!living.size) return null;
   return places.filter((one) => living.has(one.group)).reduce((sum, one) => sum + (one.lag ?? 0), 0);
 }
 

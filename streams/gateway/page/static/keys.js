@@ -1,21 +1,26 @@
 // Single keys, which can be switched off, and the theme.
 
 import { byId } from "./dom.js";
+import { SECTIONS, reveal, toggleFocused } from "./views.js";
 
-const SECTIONS = ["rates", "verdicts", "latency", "results", "alerts", "tickers", "cameras", "effort", "groups"];
 const THEMES = ["system", "light", "dark"];
 const THEME = "headrace-theme";
 const KEYS_OFF = "headrace-keys-off";
+const DIGITS = { rates: 1, verdicts: 2, latency: 3, results: 4, alerts: 5, tickers: 6, cameras: 7, effort: 8, groups: 9, sessions: 0 };
 
 /** Bind keys to `actions`, by key; those of the page itself are bound here. */
 export function bindKeys(actions) {
   const all = {
     ...actions,
     "?": () => byId("help").showModal(),
-    "/": () => byId("filter-text").focus(),
+    "/": () => {
+      reveal("results");
+      byId("filter-text").focus();
+    },
+    o: toggleFocused,
     t: nextTheme,
   };
-  SECTIONS.forEach((id, at) => (all[at + 1] = () => go(byId(id))));
+  for (const id of SECTIONS) if (id in DIGITS) all[DIGITS[id]] = () => go(id);
   const isOn = byId("keys-on");
   isOn.checked = localStorage.getItem(KEYS_OFF) === null;
   isOn.addEventListener("change", () => {
@@ -25,7 +30,7 @@ export function bindKeys(actions) {
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && isText(event.target)) event.target.blur();
     if (!isOn.checked || event.ctrlKey || event.metaKey || event.altKey || isText(event.target)) return;
-    if (byId("help").open || !Object.hasOwn(all, event.key)) return;
+    if (document.querySelector("dialog[open]") || !Object.hasOwn(all, event.key)) return;
     event.preventDefault();
     all[event.key]();
   });
@@ -34,9 +39,10 @@ export function bindKeys(actions) {
   nameTheme();
 }
 
-function go(section) {
-  section.scrollIntoView({ block: "nearest" });
-  section.focus({ preventScroll: true });
+function go(id) {
+  reveal(id);
+  byId(id).scrollIntoView({ block: "nearest" });
+  byId(id).focus({ preventScroll: true });
 }
 
 const isText = (target) =>

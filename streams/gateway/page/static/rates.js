@@ -1,7 +1,7 @@
 // Rates and shares of verdicts by topic.
 
 import { line } from "./charts.js";
-import { Keyed, byId, row, setAttribute, setText, svg } from "./dom.js";
+import { Keyed, byId, el, row, setAttribute, setHint, setText, svg } from "./dom.js";
 import { percent, rate } from "./format.js";
 import { ORDER } from "./verdicts.js";
 
@@ -10,7 +10,8 @@ const rows = new Keyed(byId("rates-rows"), (key) => {
   const { node, cells } = row("name", "n strong", "curve", "n v-on_time", "n v-degraded", "n v-late", "n v-shed");
   const path = svg("path", { class: "line" });
   cells[2].append(svg("svg", { viewBox: "0 0 60 16", preserveAspectRatio: "none", "aria-hidden": "true" }, path));
-  setText(cells[0], key);
+  // A long name may break behind its dots.
+  cells[0].append(...key.split(".").flatMap((part, at) => (at ? [".", el("wbr"), part] : [part])));
   cells[0].title = key;
   if (key === ALL) node.className = "sum";
   return { node, cells, path };
@@ -26,6 +27,8 @@ export function showRates(topics, names) {
   };
   const shown = topics.length > 1 ? [...topics, all] : topics;
   rows.show(shown.map((one) => one.topic));
+  byId("rates-table").hidden = !shown.length;
+  setHint(byId("rates-empty"), shown.length ? "" : "No result yet.");
   for (const one of shown) {
     const { cells, path } = rows.get(one.topic);
     setText(cells[1], rate(one.rate));

@@ -15,6 +15,8 @@ export class Stream {
     this.abort = null;
     this.query = "";
     this.tries = 0;
+    /** Wait no longer for the next try. */
+    this.retry = () => {};
   }
 
   /** Follow with other filters, from now on. */
@@ -37,7 +39,10 @@ export class Stream {
       if (signal.aborted || state === "refused" || state === "wrong") return;
       const wait = Math.min(LONGEST_WAIT_MS, 500 * 2 ** this.tries++);
       if (state !== "full") this.on.state("lost", wait / 1000);
-      await new Promise((done) => setTimeout(done, state === "full" ? LONGEST_WAIT_MS : wait));
+      await new Promise((done) => {
+        this.retry = done;
+        setTimeout(done, state === "full" ? LONGEST_WAIT_MS : wait);
+      });
     }
   }
 

@@ -2,7 +2,7 @@
 
 import { area } from "./charts.js";
 import { byId, el, setAttribute, setText, svg } from "./dom.js";
-import { ceiling, count, rate, words } from "./format.js";
+import { ceiling, clock, count, rate, words } from "./format.js";
 
 /** From the bottom of the pile to its top; each has a sign beside its colour. */
 export const ORDER = ["on_time", "degraded", "late", "shed"];
@@ -19,6 +19,19 @@ const shares = ORDER.map((name) => {
   return value;
 });
 
+let shown = null;
+
+/** With a pointer over the plot, tell the counts of the second under it. */
+plot.addEventListener("pointermove", (event) => {
+  if (!shown) return;
+  const { left, width } = plot.getBoundingClientRect();
+  const at = Math.min(shown[0].length - 1, Math.max(0, Math.floor(((event.clientX - left) / width) * shown[0].length)));
+  const told = ORDER.map((name, number) => `${SIGNS[name]} ${count(shown[number][at])}`).join("  ");
+  setText(byId("verdicts-moment"), `${clock(Date.now() - 1000 * (shown[0].length - at))}  ${told}`);
+  byId("verdicts-moment").hidden = false;
+});
+plot.addEventListener("pointerleave", () => (byId("verdicts-moment").hidden = true));
+
 /** Show counts of each verdict, named in `names`, by second. */
 export function showVerdicts(names, seconds) {
   const rows = ORDER.map((name) => seconds[names.indexOf(name)]);
@@ -27,6 +40,8 @@ export function showVerdicts(names, seconds) {
   const most = Math.max(...piles.at(-1));
   const top = ceiling(1.1 * Math.max(1, most));
   setText(byId("verdicts-top"), `${count(top)}/s`);
+  setText(byId("verdicts-half"), count(top / 2));
+  shown = rows;
   paths.forEach((path, at) => setAttribute(path, "d", area(piles[at], piles[at + 1], top, 100)));
   const rates = rows.map((row) => row.slice(-RATE_S).reduce((sum, one) => sum + one, 0) / RATE_S);
   rates.forEach((value, at) => setText(shares[at], rate(value)));
