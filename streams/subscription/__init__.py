@@ -13,6 +13,7 @@ from streams.subscription.filters import AnyOf, Choice, Choosing, Filter, Least
 from streams.subscription.joined import FusedState, WantedFused, WantedSessions
 from streams.subscription.kinds import KINDS, Kind, subscribed_kind
 from streams.subscription.positions import Positions, Start, to_token
+from streams.subscription.reading import Reading, Received
 from streams.subscription.seen import Seen
 from streams.subscription.subscribe import (
     subscribe,
@@ -22,7 +23,7 @@ from streams.subscription.subscribe import (
     subscribe_sessions,
     subscribe_signals,
 )
-from streams.subscription.subscription import Reading, Received, Subscription
+from streams.subscription.subscription import Subscription
 from streams.subscription.wanted import Answers, WantedLetters, WantedResults
 
 __all__ = [

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
-from schemas.errors import ConfigurationError
+from schemas.errors import ConfigurationError, shown
 from schemas.records import Record
 from streams.subscription.seen import Seen
 
@@ -80,9 +80,22 @@ class AnyOf(Filter):
             raise ConfigurationError(
                 f"{self.field}: {value!r} is one text; give a set, {{{value!r}}}"
             )
+        if not isinstance(value, Collection):
+            raise ConfigurationError(
+                f"{self.field}: {shown(value)} is no set; give one, or leave it out"
+            )
         if self.choices is None:
+            self._check(value)
             return frozenset(value)
         return frozenset(choice(self.field, self.choices, one) for one in value)
+
+    def _check(self, value: Collection[Any]) -> None:
+        """Refuse what could never be found, rather than find nothing."""
+        kind, such = (bytes, b"HBR") if self.convert is str.encode else (str, "HBR")
+        if (wrong := next((one for one in value if not isinstance(one, kind)), None)) is not None:
+            raise ConfigurationError(
+                f"{self.field}: {shown(wrong)} is not of {kind.__name__}; give such as {{{such!r}}}"
+            )
 
     def holds(self, asked: frozenset[Any], value: Any, record: Record) -> bool:
         """Look for one that was asked for."""
@@ -114,6 +127,8 @@ class Least(Filter):
 
     def settle(self, value: float) -> float:
         """Check that it can be reached."""
+        if not isinstance(value, int | float):
+            raise ConfigurationError(f"{self.field}: {shown(value)} is no number; give 0 to 1")
         if not 0 <= value <= 1:
             raise ConfigurationError(f"{self.field}: {value!r} is out of range; give 0 to 1")
         return value

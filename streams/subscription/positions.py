@@ -11,7 +11,7 @@ from datetime import datetime
 
 from aiokafka import TopicPartition
 
-from schemas.errors import ConfigurationError
+from schemas.errors import ConfigurationError, shown
 
 Positions = Mapping[TopicPartition, int]
 """The next offset of each partition."""
@@ -42,6 +42,10 @@ def from_token(token: str, topics: Iterable[str], *, field: str = "start") -> Po
     Raises:
         ConfigurationError: It is no token, or one of other topics.
     """
+    if not isinstance(token, str):
+        raise ConfigurationError(
+            f"{field}: {shown(token)} is none; give end, beginning, a datetime or a resume token"
+        )
     positions: dict[TopicPartition, int] = {}
     for part in token.split(";"):
         found = _TOPIC.fullmatch(part)

@@ -98,3 +98,32 @@ def _resumed(
         log.warning("%d offsets since the resume token are no longer kept: passed over", missed)
     read = {one: max(offset - READ_BACK, first[one]) for one, offset in wanted.items()}
     return Beginning(wanted, read, ends, missed)
+
+
+async def beginning_of(consumer: AIOKafkaConsumer, partition: TopicPartition, start: Start) -> int:
+    """Return where a group begins that has committed nothing in a partition.
+
+    Args:
+        consumer: Is asked.
+        partition: Of the group.
+        start: ``end`` or ``beginning``.
+    """
+    ask = consumer.end_offsets if start == "end" else consumer.beginning_offsets
+    offset: int = (await ask([partition]))[partition]
+    return offset
+
+
+async def first_kept(
+    consumer: AIOKafkaConsumer, partition: TopicPartition, offset: int
+) -> tuple[int, int]:
+    """Return where reading goes on, and how much was missed, if a partition has no such offset."""
+    first: int = (await consumer.beginning_offsets([partition]))[partition]
+    missed = max(first - offset, 0)
+    where = f"{partition.topic}/{partition.partition}"
+    if missed:
+        log.warning("%d offsets of %s are no longer kept: passed over", missed, where)
+    else:
+        log.warning(
+            "%s ends before offset %d, so it was made anew: read from its beginning", where, offset
+        )
+    return first, missed

@@ -13,8 +13,9 @@ from streams.security import Security
 from streams.subscription.derived import WantedAlerts, WantedSignals
 from streams.subscription.joined import FusedState, WantedFused, WantedSessions
 from streams.subscription.positions import Start
+from streams.subscription.reading import Reading
 from streams.subscription.seen import REMEMBERED, REMEMBERED_S, Seen
-from streams.subscription.subscription import Reading, Subscription
+from streams.subscription.subscription import Subscription
 from streams.subscription.wanted import Answers, WantedLetters, WantedResults
 
 CLIENT_ID = "headrace-subscriber"

@@ -4,9 +4,8 @@ import asyncio
 import heapq
 import logging
 from collections import deque
-from collections.abc import AsyncGenerator, Collection, Iterable
-from contextlib import AsyncExitStack, aclosing
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterable
+from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
@@ -21,18 +20,20 @@ from aiokafka.errors import (
     ConsumerStoppedError,
     IllegalStateError,
     KafkaError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
 )
 
 from schemas.errors import BrokerError, ConfigurationError, ContractError
-from schemas.records import Record
 from streams.clients import open_consumer
 from streams.connection import Connection
 from streams.consumed import to_record
 from streams.security.access import explained
 from streams.subscription.filters import Wanted
-from streams.subscription.positions import Positions, Start, to_token
+from streams.subscription.positions import Positions, to_token
+from streams.subscription.reading import Counts, Iteration, Reading, Received
 from streams.subscription.seen import Seen
-from streams.subscription.starting import begin
+from streams.subscription.starting import begin, beginning_of, first_kept
 from streams.topics import partition_counts
 
 log = logging.getLogger(__name__)
@@ -42,55 +43,16 @@ MOST_PER_POLL = 1_000
 RETRY_S = 0.2
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Received(Generic[T]):
-    """What was read, and the record that it was read from."""
-
-    value: T
-    record: Record
-
-
-@dataclass(slots=True)
-class Counts:
-    """What a subscription has seen.
-
-    Attributes:
-        read: Records.
-        handed_out: Of them, what was wanted and new.
-        bad: Of them, what is none of the kind; logged and passed over.
-        missed: Offsets between a resume token and the first that the topic still keeps.
-    """
-
-    read: int = 0
-    handed_out: int = 0
-    bad: int = 0
-    missed: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """How to read.
-
-    Attributes:
-        start: Where to begin; in a group, where nothing is committed.
-        back: Records before the end, of all partitions together, that are handed out as well where
-            reading starts there.
-        group: Consumer group, whose members share the partitions; none reads all of them.
-        options: More keyword arguments of aiokafka's consumer.
-    """
-
-    start: Start = "end"
-    back: int = 0
-    group: str | None = None
-    options: dict[str, Any] = field(default_factory=dict)
+R = TypeVar("R")
 
 
 class Subscription(Generic[T]):
     """Iterate over it: results come as soon as the broker has them, for ever.
 
-    Within ``async with`` its connection is closed at the end of that, otherwise of the loop.
+    Within ``async with`` its connection is closed at the end of that, otherwise of the loop; who
+    iterates again goes on where it stands, in a group where that has committed. Of several loops at
+    once each gets a part. Within ``async with`` a loop, or ``anext``, whose wait was cut off, as by
+    a time limit, can go on; outside it has ended.
 
     Args:
         connection: How to reach the brokers.
@@ -124,7 +86,8 @@ class Subscription(Generic[T]):
         self._positions: dict[TopicPartition, int] = {}
         self._committed: dict[TopicPartition, int] = {}
         self._has_lost = False
-        self._first: Positions = {}
+        self._first: dict[TopicPartition, int] = {}
+        self._loop: object | None = None
         self._waiting: deque[ConsumerRecord] = deque()
 
     async def __aenter__(self) -> Self:
@@ -161,25 +124,35 @@ class Subscription(Generic[T]):
         self._consumer = None
         await self._stack.aclose()
 
-    async def __aiter__(self) -> AsyncGenerator[T, None]:
-        """Yield what is wanted, typed."""
-        async with aclosing(self.received()) as received:
-            async for one in received:
-                yield one.value
+    def __aiter__(self) -> AsyncIterator[T]:
+        """Hand out what is wanted, typed."""
+        return self._iterated(lambda one: one.value)
 
-    async def received(self) -> AsyncGenerator[Received[T], None]:
-        """Yield what is wanted as :class:`Received`, with the record that it came from.
+    def received(self) -> AsyncIterator[Received[T]]:
+        """Hand out what is wanted as :class:`Received`, with the record that it came from.
 
         Raises:
             BrokerError: The broker refuses to be read on.
         """
-        if self._consumer is None:
-            async with self:
-                async for one in self._read():
-                    yield one
-        else:
-            async for one in self._read():
-                yield one
+        return self._iterated(lambda one: one)
+
+    def _iterated(self, told: Callable[[Received[T]], R]) -> AsyncIterator[R]:
+        if self._consumer is None or self._loop is not None:
+            return self._opened(told)
+        return Iteration(self._next, told)
+
+    async def _opened(self, told: Callable[[Received[T]], R]) -> AsyncGenerator[R, None]:
+        """Keep the connection for as long as the loop; one that follows a loop takes it over."""
+        loop = self._loop = object()
+        try:
+            if self._consumer is None:
+                await self.__aenter__()
+            while (received := await self._next()) is not None:
+                yield told(received)
+        finally:
+            if self._loop is loop:
+                self._loop = None
+                await self.aclose()
 
     @property
     def token(self) -> str:
@@ -226,16 +199,17 @@ class Subscription(Generic[T]):
         return not has_lost
 
     def _options(self) -> dict[str, Any]:
+        # The client would go on silently, in a group at the end, where a topic has lost records.
+        options = {"auto_offset_reset": "none", **self._reading.options}
         group, start = self._reading.group, self._reading.start
         if group is None:
-            return self._reading.options
+            return options
         if start not in ("end", "beginning"):
             raise ConfigurationError(
                 f"start: {start!s} does not go with a group, which begins where it has committed; "
                 "give end or beginning for where it has not, or leave the group out"
             )
-        reset = "latest" if start == "end" else "earliest"
-        return {"group_id": group, "auto_offset_reset": reset, **self._reading.options}
+        return {"group_id": group, **options}
 
     async def _place(self, consumer: AIOKafkaConsumer) -> None:
         counts = await partition_counts(self._connection)
@@ -244,7 +218,9 @@ class Subscription(Generic[T]):
                 f"topics: {missing[0]!r} does not exist on {self._connection.bootstrap_servers}, "
                 "or is hidden by access rules; `headrace topics list --all` shows those that do"
             )
+        self._waiting.clear()
         if self._reading.group is not None:
+            self._give_up(list(self._positions))  # iterated again, it has what was not committed
             consumer.subscribe(list(self._topics), listener=_Revoked(self))
             return
         partitions = [
@@ -252,31 +228,57 @@ class Subscription(Generic[T]):
             for topic in self._topics
             for number in range(counts[topic])
         ]
-        beginning = await begin(consumer, partitions, self._reading.start, back=self._reading.back)
+        # Iterated again after its end, it goes on where it stands.
+        start = self.token or self._reading.start
+        beginning = await begin(consumer, partitions, start, back=self._reading.back)
         _assign(consumer, beginning.read)
-        self.counts.missed = beginning.missed
+        self.counts.missed += beginning.missed
         self._first = beginning.wanted
         self._positions = dict(beginning.wanted)
         self.ends = beginning.ends
 
-    async def _read(self) -> AsyncGenerator[Received[T], None]:
+    async def _next(self) -> Received[T] | None:
+        """Wait for what comes next; ``None`` once this is closed. Cut off, it loses nothing."""
         while (consumer := self._consumer) is not None:
+            while self._waiting:
+                one = self._take(self._waiting.popleft())
+                if one is not None:
+                    return one
+            if self._reading.group is None:
+                self._follow_growth(consumer)
             try:
                 batches = await consumer.getmany(timeout_ms=POLL_MS, max_records=MOST_PER_POLL)
+                self._waiting.extend(_by_time(batches.values()))
             except ConsumerStoppedError:  # closed by another task
-                return
+                return None
+            except (OffsetOutOfRangeError, NoOffsetForPartitionError) as error:
+                await self._place_anew(consumer, error)
             except KafkaError as error:
                 if not error.retriable:
                     raise self._refused(error) from error
                 await asyncio.sleep(RETRY_S)
-                continue
-            self._waiting.extend(_by_time(batches.values()))
-            while self._waiting:
-                one = self._take(self._waiting.popleft())
-                if one is not None:
-                    yield one
-            if self._reading.group is None:
-                self._follow_growth(consumer)
+        return None
+
+    async def _place_anew(self, consumer: AIOKafkaConsumer, error: KafkaError) -> None:
+        """Go on with what a topic still keeps, and say so; begin where a group has no offset."""
+        try:
+            if isinstance(error, OffsetOutOfRangeError):
+                for partition, offset in error.args[0].items():
+                    first, missed = await first_kept(consumer, partition, offset)
+                    consumer.seek(partition, first)
+                    self.counts.missed += missed
+                    self._first.pop(partition, None)
+                    if partition in self._positions:
+                        self._positions[partition] = first
+            else:
+                (partition,) = error.args
+                offset = await beginning_of(consumer, partition, self._reading.start)
+                consumer.seek(partition, offset)
+        except IllegalStateError:
+            return  # the group has given it to somebody else meanwhile
+        except KafkaError as failure:
+            log.warning("positions are asked for again: %r", failure)
+            await asyncio.sleep(RETRY_S)
 
     def _follow_growth(self, consumer: AIOKafkaConsumer) -> None:
         """Read partitions that were added since, from their beginning."""

@@ -5,7 +5,8 @@ from contextlib import aclosing
 from datetime import UTC, datetime
 
 import pytest
-from aiokafka.admin import NewPartitions
+from aiokafka import TopicPartition
+from aiokafka.admin import NewPartitions, RecordsToDelete
 
 from schemas import (
     AlertState,
@@ -24,7 +25,10 @@ from streams.broker import RunningBroker
 from streams.clients import open_admin, open_producer
 from streams.connection import Connection
 from streams.subscription import (
+    Reading,
+    Seen,
     Subscription,
+    WantedResults,
     subscribe,
     subscribe_alerts,
     subscribe_dead_letters,
@@ -218,3 +222,105 @@ async def test_a_topic_that_does_not_exist_is_named(broker: RunningBroker) -> No
     """Waiting for it would be waiting for ever."""
     with pytest.raises(ConfigurationError, match="topics: 'no-such-topic' does not exist"):
         await take(subscribe("no-such-topic", bootstrap_servers=broker.bootstrap_servers), 1)
+
+
+async def test_who_iterates_again_goes_on_where_it_stands(
+    broker: RunningBroker, topic: str
+) -> None:
+    """Whether or not the loop that was left has been cleaned up meanwhile."""
+    servers = broker.bootstrap_servers
+    async with asyncio.timeout(60):
+        # What was handed out before is not remembered, so that it would come again.
+        results = subscribe(topic, bootstrap_servers=servers, start="beginning", remember=1)
+        taken: list[int] = []
+        for turn in range(3):
+            await publish(servers, topic, *(result(3 * turn + number) for number in range(3)))
+            async for one in results:
+                taken.append(one.source.offset)
+                if len(taken) == 2 * (turn + 1):
+                    break
+            if turn == 1:
+                await results.aclose()
+        await results.aclose()
+    assert taken == list(range(6))
+
+
+async def test_a_wait_that_is_cut_off_can_be_taken_up_again(
+    broker: RunningBroker, topic: str
+) -> None:
+    """Within ``async with``, where the connection stays."""
+    servers = broker.bootstrap_servers
+    async with asyncio.timeout(60), subscribe(topic, bootstrap_servers=servers) as results:
+        each = aiter(results)
+        for number in range(3):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await anext(each)
+            await publish(servers, topic, result(number))
+            assert (await anext(each)).source.offset == number
+
+
+async def shorten(servers: str, topic: str, offset: int) -> None:
+    """Delete what is before an offset, as Kafka does with what is too old."""
+    async with open_admin(Connection(servers)) as admin:
+        await admin.delete_records({TopicPartition(topic, 0): RecordsToDelete(offset)})
+
+
+@pytest.mark.real_kafka
+async def test_a_reader_that_is_overtaken_by_retention_is_told_what_it_missed(
+    real_kafka: RunningBroker, topic: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And reads what is left; its token stays true."""
+    servers = real_kafka.bootstrap_servers
+    await publish(servers, topic, result(0))
+    little = Reading(start="beginning", options={"max_partition_fetch_bytes": 1})
+    results = Subscription(Connection(servers), [topic], WantedResults(), little, Seen())
+    async with asyncio.timeout(60), results:
+        each = aiter(results)
+        taken = [(await anext(each)).source.offset]
+        await publish(servers, topic, *(result(number) for number in range(1, 500)))
+        await shorten(servers, topic, 490)
+        while taken[-1] < 499:
+            taken.append((await anext(each)).source.offset)
+        assert results.token == f"{topic}:0=500"
+    assert taken[-10:] == list(range(490, 500))
+    assert results.counts.missed == 500 - len(taken) > 0
+    assert f"{results.counts.missed} offsets of {topic}/0 are no longer kept" in caplog.text
+
+
+@pytest.mark.real_kafka
+async def test_a_group_at_the_end_that_was_overtaken_by_retention_reads_what_is_left(
+    real_kafka: RunningBroker, topic: str
+) -> None:
+    """The end is where it begins that has committed nothing; this one has, and would lose all."""
+    servers, group = real_kafka.bootstrap_servers, f"desk-{topic}"
+    await publish(servers, topic, *(result(number) for number in range(20)))
+    args = {"bootstrap_servers": servers, "group": group}
+    async with subscribe(topic, start="beginning", **args) as results:
+        assert await take(results, 1) == [0]
+        assert await results.commit()
+    await shorten(servers, topic, 15)
+    async with subscribe(topic, start="end", **args) as results:
+        assert await take(results, 5) == [15, 16, 17, 18, 19]
+        assert results.counts.missed == 14
+
+
+async def test_a_group_that_has_committed_nothing_begins_where_it_was_told(
+    broker: RunningBroker, topic_factory: TopicFactory
+) -> None:
+    """In each of its partitions, once."""
+    servers, topic = broker.bootstrap_servers, await topic_factory(3)
+    await publish(servers, topic, *(result(number) for number in range(9)))
+    args = {"bootstrap_servers": servers}
+    async with subscribe(topic, start="beginning", group=f"all-{topic}", **args) as results:
+        assert sorted(await take(results, 9)) == list(range(9))
+    async with subscribe(topic, start="end", group=f"new-{topic}", **args) as results:
+        each = aiter(results)
+        next_one = asyncio.ensure_future(anext(each))
+        async with asyncio.timeout(60):
+            number = 9
+            while not next_one.done():
+                await publish(servers, topic, result(number))
+                await asyncio.wait([next_one], timeout=0.5)
+                number += 1
+        assert (await next_one).source.offset >= 9

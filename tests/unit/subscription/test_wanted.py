@@ -135,6 +135,10 @@ def test_what_is_none_of_the_kind_is_an_error(wanted: WantedResults | WantedLett
         ({"answers": "last"}, "answers: 'last' is unknown; choose first, best"),
         ({"min_confidence": 80}, "min_confidence: 80 is out of range; give 0 to 1"),
         ({"labels": "negative"}, "labels: 'negative' is one text; give a set"),
+        ({"labels": None}, "labels: null is no set; give one, or leave it out"),
+        ({"keys": {"HBR"}}, "keys: 'HBR' is not of bytes; give such as {b'HBR'}"),
+        ({"tickers": ["HBR", 1]}, "tickers: 1 is not of str; give such as {'HBR'}"),
+        ({"min_confidence": "0.5"}, "min_confidence: '0.5' is no number; give 0 to 1"),
     ],
 )
 def test_mistakes_are_named_with_their_remedy(asked: dict[str, Any], named: str) -> None:
