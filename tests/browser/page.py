@@ -57,6 +57,15 @@ class Served:
         made = Gateway(Connection(self.servers), told, Tokens(self.tokens))
         self.runner, self.port = await serve(made, told.host, told.port)
 
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[None]:
+        """Listen as long as this lasts."""
+        await self.start()
+        try:
+            yield
+        finally:
+            await self.stop()
+
     async def stop(self) -> None:
         """Go away."""
         if self.runner is not None:

@@ -15,7 +15,7 @@ from tests.browser.page import Seen, Served
 from tests.fakes.derived import alert, signal
 from tests.integration.published import publish, result, send
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.asyncio(loop_scope="session")]
 
 TOKEN = "0123456789abcdef"  # noqa: S105 - of these tests
 ROWS = "#results-rows tr"
@@ -109,18 +109,18 @@ async def test_a_gateway_with_tokens_asks_for_one(
 ) -> None:
     """A wrong one is said to be wrong; with a right one there is something to see."""
     served = Served(broker.bootstrap_servers, topics.all, [TOKEN])
-    await served.start()
     page = await browser.new_page()
-    await page.goto(served.url)
-    await page.fill("#token", "f" * 16)
-    await page.keyboard.press("Enter")
-    await expect(page.locator("#login-error")).to_contain_text("none of its tokens")
-    await expect(page.locator("#main")).to_be_hidden()
-    await page.fill("#token", TOKEN)
-    await page.keyboard.press("Enter")
-    await expect(page.locator("#rates")).to_be_visible()
-    await expect(page.locator("#status")).to_contain_text("Live")
-    await served.stop()
+    async with served.serving():
+        await page.goto(served.url)
+        await page.fill("#token", "f" * 16)
+        await page.keyboard.press("Enter")
+        await expect(page.locator("#login-error")).to_contain_text("none of its tokens")
+        await expect(page.locator("#main")).to_be_hidden()
+        await page.fill("#token", TOKEN)
+        await page.keyboard.press("Enter")
+        await expect(page.locator("#rates")).to_be_visible()
+        await expect(page.locator("#status")).to_contain_text("Live")
+        await page.close()
 
 
 async def test_the_newest_results_can_be_paused(seen: Seen, served: Served, topics: Topics) -> None:

@@ -30,7 +30,11 @@ def is_file(path: str) -> bool:
 
 
 class PageFiles:
-    """Serves ``index.html`` at ``/`` and all others under ``/page/``; none holds any data."""
+    """Serves ``index.html`` at ``/`` and all others under ``/page/``; none holds any data.
+
+    Attributes:
+        packed: Each file as it is sent to browsers that take gzip, by name.
+    """
 
     def __init__(self) -> None:
         self._files = {
@@ -38,7 +42,7 @@ class PageFiles:
             for path in files("streams.gateway.page").joinpath("static").iterdir()
             if path.name.rpartition(".")[2] in _TYPES
         }
-        self._packed = {name: gzip.compress(body, mtime=0) for name, body in self._files.items()}
+        self.packed = {name: gzip.compress(body, mtime=0) for name, body in self._files.items()}
 
     def routes(self) -> list[web.RouteDef]:
         """Return where they are served."""
@@ -61,5 +65,5 @@ class PageFiles:
             return web.Response(status=304, headers=headers)
         kind = _TYPES[name.rpartition(".")[2]]
         if "gzip" in request.headers.get("Accept-Encoding", ""):
-            body, headers["Content-Encoding"] = self._packed[name], "gzip"
+            body, headers["Content-Encoding"] = self.packed[name], "gzip"
         return web.Response(body=body, content_type=kind, charset="utf-8", headers=headers)

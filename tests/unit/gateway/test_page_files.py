@@ -46,6 +46,12 @@ def test_every_id_that_scripts_look_for_is_there() -> None:
     assert asked - there == set()
 
 
+def test_the_page_is_small() -> None:
+    """All files together, as they travel, are less than one photograph."""
+    sizes = [len(packed) for packed in PageFiles().packed.values()]
+    assert sum(sizes) < 50_000
+
+
 async def test_files_are_served_with_strict_rules_and_tags() -> None:
     """A browser that has one already is told so; a name that is none is not found."""
     app = web.Application()
@@ -59,6 +65,12 @@ async def test_files_are_served_with_strict_rules_and_tags() -> None:
             assert again.status == 304
         async with client.get("/page/main.js") as script:
             assert script.content_type == "text/javascript"
+            assert script.headers["Content-Encoding"] == "gzip"
+            packed = await script.text()
+        plain = {"Accept-Encoding": "identity"}
+        async with client.get("/page/main.js", headers=plain) as script:
+            assert "Content-Encoding" not in script.headers
+            assert await script.text() == packed == TEXTS["main.js"]
         for path in ("/page/none.js", "/page/..%2Ffiles.py", "/page/"):
             async with client.get(path) as missing:
                 assert missing.status == 404
