@@ -12,12 +12,14 @@ from aiokafka.errors import (
     KafkaError,
     TopicAuthorizationFailedError,
 )
-from prometheus_client import Gauge
 
 from schemas.errors import BrokerError
 from streams import metrics
 from streams.clients import stop_client
+from streams.consumer.gauge_part import GaugePart
 from streams.consumer.intake import Intake
+from streams.consumer.lag import Lag
+from streams.consumer.polling import Polling
 from streams.delivery.keeping import Keeping
 from streams.delivery.patience import Patience
 from streams.offsets import Ledger
@@ -25,12 +27,7 @@ from streams.security.access import Refusal
 
 log = structlog.get_logger(__name__)
 
-POLL_S = 0.2
-PAUSED_POLL_S = 0.02
-"""While a queue is full its partitions are looked at again this soon."""
 RETRY_S = 0.5
-IDLE_POLL_MS = 4
-"""Long enough for an answer of a broker on this machine."""
 
 
 class ConsumeLoop:
@@ -71,14 +68,15 @@ class ConsumeLoop:
         self._make_consumer = make_consumer
         self._intakes = intakes
         self._ledger = ledger
-        self._max_poll_records = max_poll_records
         self._drain_s = drain_s
         self._commit_interval_s = commit_interval_s
-        self._idle_pause_s = idle_pause_s
         self._consumer: AIOKafkaConsumer | None = None
         self._keeping = keeping
-        self._paused = _Part(metrics.PAUSED)
-        self._assigned_now = _Part(metrics.ASSIGNED)
+        self._polling = Polling(
+            intakes, ledger, max_records=max_poll_records, idle_pause_s=idle_pause_s
+        )
+        self._lag = Lag(ledger, keeping, is_rewinding=lambda: self._rewind_due)
+        self._assigned_now = GaugePart(metrics.ASSIGNED)
         self._epoch = 0
         self._rewind_due = False
         self._owning = False
@@ -140,37 +138,13 @@ class ConsumeLoop:
     async def lag(self) -> dict[TopicPartition, int]:
         """Return, per owned partition, the records at the broker that are not completed.
 
-        Asks the broker: a fetcher that died would report an old end and no lag.
+        Raises:
+            KafkaError: The broker does not answer.
         """
-        consumer, owned = self._consumer, self._ledger.partitions
-        if consumer is None or not owned:
+        consumer = self._consumer
+        if consumer is None or not self._ledger.partitions:
             return {}
-        ends = await consumer.end_offsets(owned)
-        positions = self._ledger.positions()
-        lags = {}
-        for partition, end in ends.items():
-            position = positions.get(partition)
-            if position is None:
-                position = self._keeping.start_of(partition)
-            if position is None:
-                position = (await consumer.beginning_offsets([partition]))[partition]
-            lags[partition] = max(0, end - max(position, await self._passed(partition, consumer)))
-        return lags
-
-    async def _passed(self, partition: TopicPartition, consumer: AIOKafkaConsumer) -> int:
-        """Return what the consumer has passed of a partition of which nothing is in flight.
-
-        Marks that end transactions are no records and never begin; where one comes last the
-        completed position stays before it.
-        """
-        tracker = self._ledger.tracker(partition)
-        if self._rewind_due or tracker is None or tracker.in_flight:
-            return 0
-        try:
-            position: int = await consumer.position(partition)
-        except IllegalStateError:  # revoked while we asked
-            return 0
-        return position
+        return await self._lag.of(consumer)
 
     async def ask(self) -> None:
         """Return when the broker has answered; at once while there is no consumer.
@@ -216,55 +190,15 @@ class ConsumeLoop:
         if self._rewind_due:
             await self._rewind(consumer)
             self._rewind_due = epoch != self._epoch
-        paused = self._balance(consumer)
-        batch = await self._take(consumer, self._poll_ms(paused=paused))
+        batch = await self._polling.take(consumer)
         if not batch:
-            await self._rest(consumer)
+            await self._polling.rest(consumer)
         elif epoch != self._epoch:
             # A rebalance happened inside the poll: these records may be of the old assignment.
             self._rewind_due = True
         else:
             for partition, records in batch.items():
                 self._admit(partition, records)
-
-    async def _take(
-        self, consumer: AIOKafkaConsumer, timeout_ms: int
-    ) -> dict[TopicPartition, list[ConsumerRecord]]:
-        """Take records of every topic in turn.
-
-        What was fetched of a flooded one, some thousands of records, would otherwise be read to its
-        end before the others get a look.
-        """
-        batch: dict[TopicPartition, list[ConsumerRecord]] = {}
-        if len(self._intakes) > 1:
-            for topic in self._intakes:
-                owned = [one for one in self._ledger.partitions if one.topic == topic]
-                if owned:
-                    batch |= await consumer.getmany(
-                        *owned, timeout_ms=0, max_records=self._max_poll_records
-                    )
-        if not batch:
-            batch = await consumer.getmany(
-                timeout_ms=timeout_ms, max_records=self._max_poll_records
-            )
-        return batch
-
-    def _poll_ms(self, *, paused: bool) -> int:
-        """Return how long to wait for records."""
-        if self._idle_pause_s:
-            return IDLE_POLL_MS
-        return int((PAUSED_POLL_S if paused else POLL_S) * 1e3)
-
-    async def _rest(self, consumer: AIOKafkaConsumer) -> None:
-        """Fetch nothing for a moment, where the broker does not make empty fetches wait."""
-        if not self._idle_pause_s:
-            return
-        resting = set(self._ledger.partitions) - consumer.paused()
-        if resting:
-            consumer.pause(*resting)
-        await asyncio.sleep(self._idle_pause_s)
-        if resting := resting.intersection(consumer.assignment()):
-            consumer.resume(*resting)
 
     def _admit(self, partition: TopicPartition, records: Sequence[ConsumerRecord]) -> None:
         tracker = self._ledger.tracker(partition)
@@ -273,27 +207,6 @@ class ConsumeLoop:
         begin = self._ledger.begin
         fresh = [one for one in records if begin(tracker, one.offset, _size(one))]
         self._intakes[partition.topic].admit(fresh, tracker)
-
-    def _balance(self, consumer: AIOKafkaConsumer) -> bool:
-        """Pause partitions whose intake, or all, is full; resume them once there is room.
-
-        Returns:
-            Whether any is paused.
-        """
-        paused = consumer.paused()
-        full: list[TopicPartition] = []
-        for partition in self._ledger.partitions:
-            intake = self._intakes[partition.topic]
-            if partition in paused:
-                if intake.has_room_again and self._ledger.has_room_again:
-                    consumer.resume(partition)
-                else:
-                    full.append(partition)
-            elif intake.is_full or self._ledger.is_full:
-                consumer.pause(partition)
-                full.append(partition)
-        self._paused.set(len(full))
-        return bool(full)
 
     async def _rewind(self, consumer: AIOKafkaConsumer) -> None:
         """Read the owned partitions again from their committed offsets; nothing began there yet."""
@@ -358,19 +271,6 @@ class ConsumeLoop:
         self._consumer = None
         with contextlib.suppress(KafkaError):
             await stop_client(consumer)
-
-
-class _Part:
-    """What one loop adds to a gauge that all loops of a process share."""
-
-    def __init__(self, gauge: Gauge) -> None:
-        self._gauge = gauge
-        self._value = 0
-
-    def set(self, value: int) -> None:
-        """Add this much, whatever it was before."""
-        self._gauge.inc(value - self._value)
-        self._value = value
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped here
