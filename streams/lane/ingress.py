@@ -2,40 +2,31 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from operator import attrgetter
 from typing import NamedTuple
 
-import msgspec
 from aiokafka import ConsumerRecord
 
 from inference.clock import Clock
 from inference.engine import Encoded, Engine
 from inference.result_cache import content_key
-from inference.stack_digest import stack_digest
-from inference.trial import CrashedError
 from inference.work import DEFAULT_PRIORITY, OverloadPolicy, Work
 from schemas.cloudevents import traceparent_of
 from schemas.errors import ContractError
 from schemas.events import Modality
 from schemas.kafka import Inbound, Record, decode_event
 from schemas.limits import Limits
-from schemas.results import DeadLetter, Source
 from streams.consumed import to_record
-from streams.lane.crash_log import CrashLog
 from streams.lane.frames import Frames, Seen
 from streams.lane.quarantine import Ward
+from streams.lane.rejecting import Rejected, Rejections
 from streams.lane.sessions import Context, Sessions, encode_in_context
 from streams.lane.sources import Sources
 from streams.lane.verdicts import Admitted
 from streams.offsets import OffsetTracker
 from streams.tracing.traced import EventTrace, TopicTracing
 
-POISON = "poison"
-"""Code of events that the model fails on."""
-CRASHED = "crashed"
-"""Code of events that the model's process dies of."""
 BEHIND = 8
 """Records of a partition at once by which a worker knows that it is behind."""
 LATE_SHARE = 0.5
@@ -43,20 +34,6 @@ LATE_SHARE = 0.5
 whether it is of use to read it."""
 NOTHING = Encoded(tokens=0, data=None)
 """What the model is given of an event whose answer is known."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Rejected:
-    """A record that cannot be classified, with the letter that says why.
-
-    Attributes:
-        trace: Follows it, if it is one of those that are followed.
-    """
-
-    letter: DeadLetter
-    record: Record
-    tracker: OffsetTracker
-    trace: EventTrace | None = None
 
 
 class _Decoded(NamedTuple):
@@ -90,6 +67,10 @@ class Ingress:
         refuse: Says why a work, of no tokens yet, cannot be in time any more; ``None`` if it may.
         ward: Takes events that processes died over; none are if it is unset.
         tracing: Follows events; none are if it is unset.
+
+    Attributes:
+        rejections: Writes the lane's dead letters.
+        frames: The last image of each camera.
     """
 
     def __init__(
@@ -122,7 +103,7 @@ class Ingress:
         self._tells_contents = tells_contents
         self._lead_s = lead_s
         self._refuse = refuse
-        self._crash_log = CrashLog()
+        self.rejections = Rejections(modality, clock)
         self._sessions = Sessions(sources.transcripts)
         self.frames = Frames(sources.cameras)
 
@@ -142,11 +123,10 @@ class Ingress:
                     record, self._modality, now_ms=int(now_ms), limits=self._limits
                 )
             except ContractError as error:
-                rejected = self.rejection(
-                    record, tracker, error.code, error, event_id=error.event_id
-                )
                 trace = self._trace(record, now_ms) if self._tracing is not None else None
-                self._reject(replace(rejected, trace=trace))
+                self._reject(
+                    self.rejections.of(record, tracker, error, event_id=error.event_id, trace=trace)
+                )
             else:
                 decoded.append(self._look(record, inbound, now_ms))
         if self._ward is not None and self._ward.has_suspects and decoded:
@@ -203,47 +183,6 @@ class Ingress:
         self._sessions.clear()
         self.frames.clear()
 
-    def failure(
-        self, record: Record, tracker: OffsetTracker, error: Exception, *, event_id: str
-    ) -> Rejected:
-        """Describe why the model has no answer to an event."""
-        if isinstance(error, ContractError):
-            return self.rejection(record, tracker, error.code, error, event_id=event_id)
-        digest = stack_digest(error, catcher=__name__)
-        self._crash_log.tell(error, digest)
-        crashed = isinstance(error, CrashedError)
-        rejected = self.rejection(
-            record, tracker, CRASHED if crashed else POISON, error, event_id=event_id
-        )
-        letter = msgspec.structs.replace(
-            rejected.letter,
-            attempts=error.attempts if isinstance(error, CrashedError) else 1,
-            stack_digest=digest,
-        )
-        return replace(rejected, letter=letter)
-
-    def rejection(
-        self,
-        record: Record,
-        tracker: OffsetTracker,
-        code: str,
-        error: Exception,
-        *,
-        event_id: str | None,
-    ) -> Rejected:
-        """Describe why a record cannot be classified."""
-        letter = DeadLetter(
-            error=code,
-            message=str(error),
-            field=error.field if isinstance(error, ContractError) else None,
-            event_id=event_id,
-            source=Source(topic=record.topic, partition=record.partition, offset=record.offset),
-            modality=self._modality,
-            content_type=_content_type(record),
-            failed_at=datetime.fromtimestamp(self._clock.wall(), UTC),
-        )
-        return Rejected(letter, record, tracker)
-
     def _look(self, record: Record, inbound: Inbound, now_ms: float) -> _Decoded:
         timestamp_ms = _timestamp_ms(record, now_ms)
         context = self._sessions.take(inbound)
@@ -273,13 +212,21 @@ class Ingress:
                 )
         except Exception as error:  # noqa: BLE001 - whatever the tokenizer raises
             if len(decoded) == 1:
-                one = decoded[0]
-                rejected = self.failure(one.record, tracker, error, event_id=one.inbound.event.id)
-                self._reject(replace(rejected, trace=one.trace))
+                self._reject(self._unreadable(decoded[0], tracker, error))
                 return []
             # One unreadable event must not take its neighbours along, nor the worker down.
             return [pair for one in decoded for pair in self._encode([one], tracker)]
         return list(zip(decoded, encoded, strict=True))
+
+    def _unreadable(self, one: _Decoded, tracker: OffsetTracker, error: Exception) -> Rejected:
+        return self.rejections.of(
+            one.record,
+            tracker,
+            error,
+            event_id=one.inbound.event.id,
+            trace=one.trace,
+            catcher=__name__,
+        )
 
     def _work(self, decoded: _Decoded, encoded: Encoded, tracker: OffsetTracker) -> Work:
         record, inbound, timestamp_ms, _, seen, trace = decoded
@@ -306,10 +253,3 @@ def _timestamp_ms(record: Record, now_ms: float) -> float:
     """Return when a record entered Kafka; one without a timestamp counts from its arrival here."""
     stamped = record.timestamp_ms
     return now_ms if stamped is None or stamped < 0 else float(stamped)
-
-
-def _content_type(record: Record) -> str | None:
-    for name, value in record.headers:
-        if name.lower() == "content-type" and value is not None:
-            return value.decode("utf-8", "replace")[:200]
-    return None

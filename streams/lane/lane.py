@@ -1,7 +1,6 @@
 """The way of one topic's events through the worker, from records to parcels."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from itertools import groupby
 
 from aiokafka import ConsumerRecord
@@ -14,24 +13,24 @@ from inference.scheduler import BatchRun, Scheduler
 from inference.settings import SchedulerSettings
 from inference.shared_device import SharedDevice
 from inference.work import Completion, Work
-from schemas.kafka import Outbound, Record, encode_dead_letter, encode_result
 from schemas.limits import Limits
-from schemas.results import AnsweredFrom, Classification, DeadLetter
+from schemas.results import AnsweredFrom
 from streams.delivery.protocol import Outlet
-from streams.delivery.publisher import Parcel
 from streams.entities.linker import Linker
 from streams.lane.breaker import BreakerSettings
 from streams.lane.gate import Gate
-from streams.lane.ingress import Ingress, Rejected
+from streams.lane.ingress import Ingress
 from streams.lane.known import KnownAnswers
 from streams.lane.metrics import LaneMetrics
+from streams.lane.outgoing import Outgoing
 from streams.lane.quarantine import Quarantine
+from streams.lane.rejecting import Rejected
 from streams.lane.revising import Reviser
-from streams.lane.verdicts import Admitted, to_classification
+from streams.lane.verdicts import Admitted
 from streams.offsets import Ledger, OffsetTracker
 from streams.redaction.redactor import Redactor
 from streams.routes import Route
-from streams.tracing.traced import EventTrace, Tracing
+from streams.tracing.traced import Tracing
 
 MOST_LEAD = 0.5
 """Share of the budget by which deadlines are brought forward at most, for the way to the broker."""
@@ -46,6 +45,12 @@ class Lane:
 
     Args:
         route: The topic, and how its events are treated.
+        engine: The model; lanes of one model share it.
+        clock: For deadlines (monotonic) and receipts (wall).
+        scheduler_settings: Of its queue and batches.
+        limits: What is too large to be an event.
+        ledger: Follows what is in flight.
+        publisher: Takes the parcels.
         device: Where the model runs, shared with other lanes; of its own if none is given.
         cache: Whether content that comes again is answered without the model.
         revisions: Whether lesser answers are followed by better ones.
@@ -80,21 +85,23 @@ class Lane:
         self.topic = route.topic
         self.engine = engine
         self._metrics = LaneMetrics(route, engine.model.name)
-        self._clock = clock
-        self._ledger = ledger
         self._publisher = publisher
-        self._redactor = redactor
+        self._outgoing = Outgoing(
+            route,
+            engine,
+            clock,
+            ledger=ledger,
+            publisher=publisher,
+            metrics=self._metrics,
+            redactor=redactor,
+            linker=linker,
+        )
         self._tracing = None
         if tracing is not None:
             self._tracing = tracing.of_topic(
                 route, model=engine.model.name, clock=clock, names_events=redactor is None
             )
-        self._link = None if linker is None else linker.link
-        self._results = route.results
-        self._dead_letters = route.dead_letters
         cache = cache or Cache(enabled=False)
-        reserve_s = scheduler_settings.publish_reserve_ms / 1e3
-        most_lead_s = MOST_LEAD * route.budget_ms / 1e3
         self._ingress = Ingress(
             modality=modality,
             engine=engine,
@@ -105,14 +112,12 @@ class Lane:
             reject=self._bury,
             sources=route.sources,
             tells_contents=cache.enabled,
-            # After a stall the way is long for a moment; no reason to give everything up.
-            lead_s=lambda: min(max(0.0, publisher.lead_s - reserve_s), most_lead_s),
+            lead_s=_lead_s(publisher, scheduler_settings.publish_reserve_ms, route.budget_ms),
             refuse=self._refuse,
             ward=quarantine.ward(route.model, engine, self._deliver) if quarantine else None,
             tracing=self._tracing,
         )
-        full = engine.efforts[0]
-        self._known = KnownAnswers(cache, self._ingress.frames, full, route, clock)
+        self._known = KnownAnswers(cache, self._ingress.frames, engine.efforts[0], route, clock)
         self.scheduler = Scheduler(
             engine,
             scheduler_settings,
@@ -153,18 +158,13 @@ class Lane:
         than they can be sent, as they do when most events are shed, and would be late however
         quickly they were found.
         """
-        return self.scheduler.full or self._unsent >= MOST_UNSENT or self.gate.shut
+        return self.scheduler.full or self._outgoing.waiting >= MOST_UNSENT or self.gate.shut
 
     @property
     def has_room_again(self) -> bool:
         """Half the room is free: paused partitions should be resumed."""
-        has_room = self.scheduler.has_room_again and 2 * self._unsent <= MOST_UNSENT
+        has_room = self.scheduler.has_room_again and 2 * self._outgoing.waiting <= MOST_UNSENT
         return has_room and not self.gate.shut
-
-    @property
-    def _unsent(self) -> int:
-        publisher = self._publisher
-        return publisher.waiting(self._results) + publisher.waiting(self._dead_letters)
 
     def _refuse(self, work: Work) -> str | None:
         """Say why an event is not to be read: it cannot be in time, and nothing else is wanted."""
@@ -193,44 +193,28 @@ class Lane:
             if admitted.revises is not None:
                 self._answer_again(completion)
             elif completion.error is not None:
-                failed = self._ingress.failure(
-                    admitted.record,
-                    admitted.tracker,
-                    completion.error,
-                    event_id=admitted.inbound.event.id,
+                self._bury(
+                    self._ingress.rejections.of(
+                        admitted.record,
+                        admitted.tracker,
+                        completion.error,
+                        event_id=admitted.inbound.event.id,
+                        trace=admitted.trace,
+                    )
                 )
-                self._bury(replace(failed, trace=admitted.trace))
             else:
-                self._answer(self._known.rescue(completion), admitted)
+                self._answer(self._known.rescue(completion))
         self.gate.judge()
         self._gauge()
 
-    def _answer(self, completion: Completion, admitted: Admitted) -> None:
+    def _answer(self, completion: Completion) -> None:
         self._known.note(completion)
         if self._reviser is not None:
             self._reviser.consider(completion)
-        verdict = ""
-
-        def make() -> Outbound:
-            nonlocal verdict
-            result = self._classification(completion)
-            verdict = result.verdict.value
-            self._metrics.made(result, completion)
-            return self._outbound(result, admitted)
-
-        def acknowledged() -> None:
-            self._metrics.acknowledged(verdict, completion, self._clock.wall() * 1e3)
-            if admitted.trace is not None:
-                admitted.trace.answered(completion)
-            self._ledger.complete(admitted.tracker, admitted.inbound.source.offset)
-
-        tracker, offset = admitted.tracker, admitted.inbound.source.offset
         is_shed = completion.prediction is None
         by_model = not is_shed and completion.answered_from is AnsweredFrom.MODEL
         self.gate.note_answer(by_model=by_model)
-        self._publisher.publish(
-            Parcel(self._results, make, acknowledged, tracker, offset, patient=is_shed)
-        )
+        self._outgoing.answer(completion)
 
     def _answer_again(self, completion: Completion) -> None:
         """Publish a second answer; where there is none, the first stands."""
@@ -239,66 +223,12 @@ class Lane:
             self._reviser.ended("failed")
             return
         self._known.note(completion)
-        admitted: Admitted = completion.work.handle
-
-        def make() -> Outbound:
-            return self._outbound(self._classification(completion), admitted)
-
-        def acknowledged() -> None:
-            if admitted.trace is not None:
-                admitted.trace.answered(completion)
-
-        self._publisher.publish(
-            Parcel(self._results, make, acknowledged, admitted.tracker, patient=True)
-        )
+        self._outgoing.answer_again(completion)
         self._reviser.ended("published")
 
-    def _classification(self, completion: Completion) -> Classification:
-        return to_classification(
-            completion,
-            model=self.engine.model,
-            labels=self.engine.labels,
-            now_ms=self._clock.wall() * 1e3,
-            margin_ms=self._publisher.margin_s * 1e3,
-            link=self._link,
-        )
-
-    def _outbound(self, result: Classification, admitted: Admitted) -> Outbound:
-        key = admitted.record.key
-        if self._redactor is not None:
-            result, key = self._redactor.result(result, key)
-        trace, traceparent = admitted.trace, admitted.inbound.traceparent
-        if trace is not None:
-            traceparent = trace.sends(result)
-        return encode_result(result, key=key, traceparent=traceparent)
-
-    def _letter(self, letter: DeadLetter, record: Record, trace: EventTrace | None) -> Outbound:
-        traceparent = None if trace is None else trace.sends_letter()
-        if self._redactor is not None:
-            return self._redactor.letter(letter, record, traceparent=traceparent)
-        return encode_dead_letter(letter, record, traceparent=traceparent)
-
     def _bury(self, rejected: Rejected) -> None:
-        letter, record, trace = rejected.letter, rejected.record, rejected.trace
-        self.gate.note_letter(letter.error)
-
-        def acknowledged() -> None:
-            self._metrics.buried(letter.error)
-            if trace is not None:
-                trace.buried(letter)
-            self._ledger.complete(rejected.tracker, record.offset)
-
-        self._publisher.publish(
-            Parcel(
-                self._dead_letters,
-                lambda: self._letter(letter, record, trace),
-                acknowledged,
-                rejected.tracker,
-                record.offset,
-                fallback=lambda: _without_value(self._letter(letter, record, trace)),
-                patient=True,
-            )
-        )
+        self.gate.note_letter(rejected.letter.error)
+        self._outgoing.bury(rejected)
 
     def _observe_batch(self, run: BatchRun) -> None:
         if self._tracing is not None:
@@ -313,13 +243,16 @@ class Lane:
         self._metrics.gauge(self.scheduler.dispatch.queue, self._known.bytes)
 
 
+def _lead_s(publisher: Outlet, reserve_ms: float, budget_ms: float) -> Callable[[], float]:
+    """Return what says by how many seconds deadlines are brought forward for the way to the broker.
+
+    That is what of it the publish reserve has no room for. After a stall the way is long for a
+    moment; no reason to give everything up.
+    """
+    reserve_s, most_s = reserve_ms / 1e3, MOST_LEAD * budget_ms / 1e3
+    return lambda: min(max(0.0, publisher.lead_s - reserve_s), most_s)
+
+
 def _is_unknown(found: tuple[Work, Completion | None]) -> bool:
     """Say whether a work needs the model."""
     return found[1] is None
-
-
-def _without_value(outbound: Outbound) -> Outbound:
-    """Keep the letter of a record that the broker finds too large, and say what is missing."""
-    size = len(outbound.value or b"")
-    note = ("headrace_value_omitted", f"{size} bytes, refused by the broker".encode())
-    return Outbound(key=outbound.key, value=b"", headers=[*outbound.headers, note])

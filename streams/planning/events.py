@@ -13,7 +13,8 @@ from schemas.errors import ConfigurationError, UndecodableError
 from schemas.kafka import encode_event
 from schemas.limits import DEFAULT_LIMITS
 from schemas.records import Outbound
-from streams.lane.ingress import Ingress, Rejected
+from streams.lane.ingress import Ingress
+from streams.lane.rejecting import Rejected
 from streams.offsets import OffsetTracker
 from streams.planning.clock import SetClock
 from streams.replay.mapping import Mapper

@@ -24,7 +24,8 @@ from schemas.kafka import (
 from schemas.letters import HEADERS_OMITTED
 from schemas.limits import DEFAULT_LIMITS
 from schemas.records import Record
-from streams.lane.ingress import Ingress, Rejected
+from streams.lane.ingress import Ingress
+from streams.lane.rejecting import Rejected
 from streams.lane.sources import Cameras, Transcripts
 from streams.offsets import OffsetTracker
 from streams.routes import routes_of

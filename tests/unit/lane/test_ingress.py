@@ -12,7 +12,8 @@ from inference.work import DEFAULT_PRIORITY, OverloadPolicy, Work
 from schemas.errors import InvalidEventError
 from schemas.events import Event, Modality
 from schemas.limits import DEFAULT_LIMITS
-from streams.lane.ingress import Ingress, Rejected
+from streams.lane.ingress import Ingress
+from streams.lane.rejecting import Rejected
 from streams.lane.sources import Sources
 from streams.offsets import OffsetTracker
 from tests.fakes.clock import ManualClock
