@@ -10,7 +10,8 @@ their own, those with the least slack first.
 import math
 from collections.abc import Callable, Sequence
 
-from inference.plan import Outlook, Plan
+from inference.outlook import Outlook
+from inference.plan import Plan
 from inference.work import OverloadPolicy
 
 GUARD = 3.0

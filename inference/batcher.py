@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from inference.apart import plan_apart, plan_guarded, plan_rigid
 from inference.cost import Coefficients, CostModel
 from inference.engine import EffortLevel
-from inference.explaining import Rule
-from inference.plan import GOOD_RATE, Outlook, Plan, plan_all
+from inference.outlook import GOOD_RATE, Outlook
+from inference.plan import Plan, plan_all
 from inference.queue import DeadlineQueue, Entry, Line
+from inference.rules import Rule
 from inference.settings import SchedulerSettings
 from inference.work import OverloadPolicy
 

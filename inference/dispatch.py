@@ -13,9 +13,9 @@ from inference.batcher import Batch, Decision, Shed
 from inference.cost import CostModel
 from inference.effort_hold import EffortHold
 from inference.engine import EffortLevel
-from inference.explaining import TurnRule
 from inference.latest import Latest, Superseded
 from inference.queue import DeadlineQueue
+from inference.rules import TurnRule
 from inference.settings import SchedulerSettings
 from inference.shares import Quota, binding
 from inference.strategies import DYNAMIC_PRIORITY, make_strategy

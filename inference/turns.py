@@ -26,7 +26,7 @@ from dataclasses import dataclass
 
 from inference.batcher import Batch, Shed
 from inference.dispatch import Dispatch, Flight
-from inference.explaining import Rule, TurnRule
+from inference.rules import Rule, TurnRule
 from inference.shares import Share, Tenant
 
 SLOTS = 2

@@ -16,8 +16,9 @@ import structlog
 
 from inference.clock import Clock
 from inference.dispatch import Dispatch, Flight
-from inference.explaining import Formed, Rule, TurnRule, formed, waiting
+from inference.explaining import Formed, formed, waiting
 from inference.plan import enough_tokens
+from inference.rules import Rule, TurnRule
 from inference.scheduler import Scheduler
 from inference.turns import Turn
 from streams.terminal.tables import aligned

@@ -7,7 +7,7 @@ import pytest
 
 from inference.apart import plan_apart, plan_guarded, plan_rigid
 from inference.cost import Coefficients
-from inference.plan import Outlook
+from inference.outlook import Outlook
 from inference.queue import DeadlineQueue
 from inference.settings import SchedulerSettings
 from inference.simulation import Outcome

@@ -5,7 +5,8 @@ import math
 import pytest
 
 from inference.cost import Coefficients
-from inference.plan import MISFITS, Losses, Outlook, Plan, plan_all
+from inference.outlook import Losses, Outlook
+from inference.plan import MISFITS, Plan, plan_all
 from inference.queue import DeadlineQueue, Entry
 from inference.settings import SchedulerSettings
 from inference.work import OverloadPolicy, Work
