@@ -58,10 +58,13 @@ def makes_another(text: str, start: int, end: int, rows: Sequence[Row]) -> str |
 
 
 def _of_another(word: str, rows: Sequence[Row]) -> str | None:
-    known = word.lower()
-    stem = known.removesuffix("s")
+    stem = _stem(word)
     for row in rows:
-        own = (*row.names, *row.context, row.sector or "")
-        if any(stem in one.lower().split() or known in one.lower().split() for one in own):
-            return None
+        for own in (*row.names, *row.context, row.sector or ""):
+            if any(_stem(part) == stem for part in own.split()):
+                return None
     return word
+
+
+def _stem(word: str) -> str:
+    return word.lower().removesuffix("s")

@@ -8,9 +8,13 @@ holds the company's ticker, or another name of it that only it has. Otherwise si
 3. a word of companies' affairs is next to it: ``Visa shares``, ``stake in Orange``, ``Gap CEO``;
 4. what follows is what companies do: ``Shell says``, ``Target to buy``;
 5. it stands in a list with a company that is taken: ``Apple, Microsoft and Tesla``;
-6. it has a capital inside a sentence, where other words have none. Only for common words: other
-   people's names have capitals, too;
+6. it has a capital inside a sentence, where other words have none, or it has several words and each
+   has one. Only for common words: other people's names have capitals, too;
 7. it does not begin the sentence, and a word of finance is within five words of it.
+
+The last two do not count next to another word with a capital among small ones, as in ``Southern
+Europe``: that is a longer name. For tickers that stand alone the first five count, and that it is
+next to what prices do or traders say: ``SNOW falls``, ``buy ITC``.
 
 As many as the setting ``min_evidence`` asks for make it a mention.
 """
@@ -24,55 +28,33 @@ from streams.entities.gazetteer import Gazetteer, Owner
 from streams.entities.mentions import How, Mention
 from streams.entities.names import NEEDS_NAME, Doubt
 from streams.entities.rows import Row
+from streams.entities.wording import (
+    affairs_after,
+    affairs_before,
+    doings_after,
+    finance,
+    list_gap,
+    moves_after,
+    trade_before,
+)
 
 NEAR_WORDS = 5
 MOST_DOUBTFUL = 32
 """Doubtful names of one text that are decided on; more are not taken."""
 _BEFORE_CHARS = 24
 """How far before a name its neighbours are looked for."""
-_AFFAIRS = (
-    "shares?|stocks?|stockholders?|shareholders?|investors?|earnings|profits?|revenues?|sales"
-    "|results|dividend|guidance|outlook|forecast|ceo|cfo|chief executive|chairman|boss|board"
-    "|employees|workers|staff|bonds?|buyback|ipo|deliveries|margins?|quarterly|q[1-4]|fy\\d\\d"
-    "|first-quarter|second-quarter|third-quarter|fourth-quarter|market cap|price target"
-    "|stores?|subsidiary|unit|executives?|subscribers|merger|takeover|acquisition"
+_capital_behind = re.compile(r" [A-Z][a-z]+(?!\w)").match
+_capital_before = re.compile(r"(?<!\w)([A-Z][a-z]+) $").search
+_OPENERS = frozenset(
+    """
+    A After All Also Among An Analysts And Are As At Avoid Before Beyond Both But Buy Can Could Did
+    Do Does Exclusive For From Has Have Hold How If In Inside Investors Is It Its Like Meet More
+    Most New No Not Now Of On Once Only Or Our Over Prefer Rival See Sell Shares Should So Still
+    Stock That The Then These This Those Tiny To Today Under Update Via Was Watch Were What When
+    Where Which Who Why Will With Would You Your
+    """.split()
 )
-_DOINGS = (
-    "says|said|reports|reported|posts|posted|unveils|unveiled|launches|launched|acquires|acquired"
-    "|announces|announced|warns|warned|sues|sued|hires|hired|names|recalls|recalled|beats"
-    "|declares|declared|appoints|appointed|buys|bought|sells|sold|invests|bids|partners"
-    "|(?:plans|aims|seeks|agrees|intends|expects|wants|refuses) to"
-    "|(?:to|will) (?:\\w+ )?(?:buy|acquire|sell|cut|lay|invest"
-    "|launch|open|close|pay|hire|build|list|report|raise|spend|merge|split|spin|appeal|face|expand)"
-)
-_MOVES = (
-    "(?:is |are |was )?(?:up|down)|rises?|rose|gains?|gained|rall(?:y|ies|ied)|surges?|surged"
-    "|jumps?|jumped|soars?|soared|climbs?|climbed|advances?|zooms?|zoomed|spikes?|pops?|rebounds?"
-    "|recovers?|falls?|fell|slips?|slipped|slides?|slid|drops?|dropped|declines?|tumbles?|tumbled|plunges?"
-    "|plunged|sinks?|sank|slumps?|slumped|dips?|dipped|crash(?:es|ed)?|tanks?|tanked|sheds|loses"
-    "|hits?|trades?|opens?|closes?|ends?|stock|calls|puts|earnings|pares|extends|outperforms"
-)
-_TRADES = (
-    "buy|sell|hold|short|long|accumulate|bought|sold|exit|upgrades?|downgrades?|initiates|reiterates"
-    "|bullish on|bearish on|positive on|negative on|overweight on|underweight on|calls on|puts on"
-    "|target (?:on|for|of)|coverage (?:on|of)|shares of|stake in|position in"
-)
-_FINANCE = re.compile(
-    rf"\b(?:{_AFFAIRS}|rally|rallies|surges?|jumps?|soars?|slumps?|plunges?|tumbles?|upgrades?d?"
-    r"|downgrades?d?|analysts?|buy rating|overweight|underweight|outperform|target price|bullish"
-    r"|bearish|valuation|nasdaq|dow|s&p|ftse|nifty|sensex|eps|stake|antitrust|trading)\b"
-)
-_affairs_after = re.compile(
-    rf"(?:'s?(?: [\w-]+){{0,2}}| net| gross| operating| annual)? (?:{_AFFAIRS})\b"
-).match
-_affairs_before = re.compile(
-    r"\b(?:shares?|stake|stock|holding|investors?|bonds?|ceo|chairman|boss|suitor|bid|offer|deal)"
-    r" (?:of|in|for|by|with|at) $"
-).search
-_doings_after = re.compile(rf",? (?:{_DOINGS})\b").match
-_LIST_GAP = re.compile(r"(?:'s)?(?:,| and| &|,? or|/|,? and| vs\.?| versus) ?").fullmatch
-_moves_after = re.compile(rf"(?:'s)?(?: stock| shares?)? (?:{_MOVES})\b").match
-_trade_before = re.compile(rf"\b(?:{_TRADES}) $").search
+"""Words that begin a sentence with a capital, and no name."""
 _SENTENCE_ENDS = ".!?:;|\u2014"
 _OPENING = " \t\n\"'([{#@*\u201c\u2018\u00ab-\u2013"
 
@@ -171,28 +153,41 @@ class Context:
             if word := self._context_word(row, mention):
                 signs = (f"context {word!r}", *signs)
             if owner.doubt in (Doubt.NONE, Doubt.WORD) and self._has_telling_capital(mention):
-                signs = (*signs, "capital inside a sentence")
+                signs = (*signs, "its capitals")
             found[owner.row] = signs
         return found
 
     def _around(self, mention: Mention) -> Iterator[str]:
         start, end = mention.folded
         text = self._folded
-        after = _affairs_after(text, end)
-        before = _affairs_before(text, max(0, start - _BEFORE_CHARS), start)
+        after = affairs_after(text, end)
+        before = affairs_before(text, max(0, start - _BEFORE_CHARS), start)
         if after:
             yield f"before {after[0].strip()!r}"
         elif before:
             yield f"behind {before[0].strip()!r}"
-        if doing := _doings_after(text, end):
+        if doing := doings_after(text, end):
             yield f"before {doing[0].strip()!r}"
         if mention.is_symbol:
-            if not after and (move := _moves_after(text, end)):
+            if not after and (move := moves_after(text, end)):
                 yield f"before {move[0].strip()!r}"
-            if not before and (trade := _trade_before(text, max(0, start - _BEFORE_CHARS), start)):
+            if not before and (trade := trade_before(text, max(0, start - _BEFORE_CHARS), start)):
                 yield f"behind {trade[0].strip()!r}"
-        elif not self._begins_sentence(mention) and (word := self._finance_near(start, end)):
+        elif self._may_be_near(mention) and (word := self._finance_near(start, end)):
             yield f"near {word!r}"
+
+    def _may_be_near(self, mention: Mention) -> bool:
+        """Say whether words further away can speak for a name: not where it is part of a longer."""
+        return not self._begins_sentence(mention) and not self._runs_on(mention)
+
+    def _runs_on(self, mention: Mention) -> bool:
+        """Say whether, among small words, a capital stands right before or behind a name."""
+        if not self._is_in_sentence_case():
+            return False
+        if _capital_behind(self._text, mention.end):
+            return True
+        before = _capital_before(self._text, max(0, mention.start - _BEFORE_CHARS), mention.start)
+        return before is not None and before[1] not in _OPENERS
 
     def _context_word(self, row: Row, mention: Mention) -> str | None:
         start, end = mention.folded
@@ -202,7 +197,7 @@ class Context:
     def _finance_near(self, start: int, end: int) -> str | None:
         before = self._folded[:start].split()[-NEAR_WORDS:]
         after = self._folded[end:].split()[:NEAR_WORDS]
-        found = _FINANCE.search(" ".join(before)) or _FINANCE.search(" ".join(after))
+        found = finance(" ".join(before)) or finance(" ".join(after))
         return None if found is None else found[0]
 
     def _begins_sentence(self, mention: Mention) -> bool:
@@ -211,8 +206,18 @@ class Context:
         return before[-1] in _SENTENCE_ENDS if before else first == 0
 
     def _has_telling_capital(self, mention: Mention) -> bool:
-        if self._begins_sentence(mention) or self._text[mention.start : mention.end].isupper():
+        written = self._text[mention.start : mention.end]
+        if written.isupper():
             return False
+        if " " in written and all(word[0].isupper() for word in written.split() if len(word) > 3):  # noqa: PLR2004 - small words are small in names, too
+            return True
+        return (
+            not self._begins_sentence(mention)
+            and self._is_in_sentence_case()
+            and not self._runs_on(mention)
+        )
+
+    def _is_in_sentence_case(self) -> bool:
         if self._in_sentence_case is None:
             places = [(one.start, one.end) for one in self._mentions]
             self._in_sentence_case = is_in_sentence_case(self._text, places)
@@ -234,4 +239,4 @@ class Context:
 
     def _is_next_in_list(self, one: Mention, other: Mention) -> bool:
         first, second = (one, other) if one.start < other.start else (other, one)
-        return _LIST_GAP(self._text, first.end, second.start) is not None
+        return list_gap(self._text, first.end, second.start) is not None

@@ -204,12 +204,16 @@ def _doubt(row: Row, name: str, text: str, exact: str) -> Doubt:
 
 
 def _of_highest_rank(known: list[Owner]) -> tuple[Owner, ...]:
+    if len(known) == 1:
+        return (known[0],)
     highest = max(one.rank for one in known)
     return tuple(one for one in known if one.rank == highest)
 
 
 def _clash(text: str, known: list[Owner], ranked: Sequence[tuple[Row, int]]) -> Iterator[Problem]:
     """Find names that are said to be sure of two companies."""
+    if len(known) == 1:
+        return
     top = _of_highest_rank(known)
     sure = [one for one in top if one.doubt is Doubt.NONE]
     if len(top) > 1 and sure:

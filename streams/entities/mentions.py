@@ -10,7 +10,7 @@ from streams.entities.another import makes_another
 from streams.entities.capitals import is_in_capitals
 from streams.entities.exchanges import BY_NAME, code_of, full_ticker
 from streams.entities.folding import Folded, fold
-from streams.entities.gazetteer import Found, Gazetteer, Owner
+from streams.entities.gazetteer import Found, Gazetteer, Name, Owner
 from streams.entities.names import COMMON_WORDS, SHORT_CHARS, Doubt, legal_form, runs_on
 from streams.entities.symbols import Standing, Symbol, symbols_in
 
@@ -106,12 +106,20 @@ def _is_whole(folded: str, found: Found) -> bool:
         if before in ".@" and start > 1 and folded[start - 2].isalnum():
             return False
     if end < len(folded) and not runs_on(name.text[-1]):
-        after = folded[end]
-        if after.isalnum() or after in "_&@":
+        if folded[end] == "s" and _takes_s(name):
+            end += 1
+        after = folded[end : end + 1]
+        if after and (after.isalnum() or after in "_&@"):
             return False
         if after == "." and end + 1 < len(folded) and folded[end + 1].isalnum():
             return False
     return True
+
+
+def _takes_s(name: Name) -> bool:
+    """Say whether a name is written with an s for an apostrophe and one: ``Biocons results``."""
+    sure = all(one.doubt is Doubt.NONE for one in name.owners)
+    return sure and len(name.text) >= SHORT_CHARS and name.text[-1] != "s"
 
 
 def _longest(

@@ -62,6 +62,7 @@ def _spellings(name: str) -> Iterator[str]:
     if " & " in name:
         yield name.replace(" & ", " and ")
         yield name.replace(" & ", "&")
+        yield name.replace(" & ", " &amp; ")  # as feeds of web pages have it
     if " and " in name:
         yield name.replace(" and ", " & ")
     if "-" in name:

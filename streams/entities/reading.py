@@ -113,6 +113,7 @@ def _csv_cells(text: str, name: str) -> Iterator[tuple[str, dict[str, Any] | str
                 {
                     column: _list(cell) if column in LISTS else cell
                     for column, cell in zip(header, cells, strict=False)
+                    if cell or column == "name"
                 },
             )
     except csv.Error as error:

@@ -62,6 +62,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 COLUMNS = tuple(name for name in Row.__struct_fields__ if name != "where")
 """What a file may say of a company; ``name`` alone must be there."""
+_KNOWN = frozenset(COLUMNS)
 LISTS = frozenset(
     {"aliases", "listings", "also_word", "also_name", "context", "exclude", "suppliers"}
 )
@@ -86,14 +87,13 @@ class Problem(msgspec.Struct, frozen=True):
 
 def row_of(cells: Mapping[str, Any], where: str) -> tuple[Row | None, list[Problem]]:
     """Make a row of what a file says; what is wrong with it comes beside."""
-    problems = [
-        Problem(where, str(column), cells[column], f"is no column; use {', '.join(COLUMNS)}")
-        for column in cells
-        if column not in COLUMNS
-    ]
+    problems = []
     values: dict[str, Any] = {}
-    for column in COLUMNS:
-        value = cells.get(column)
+    for column, value in cells.items():
+        if column not in _KNOWN:
+            use = f"is no column; use {', '.join(COLUMNS)}"
+            problems.append(Problem(where, str(column), value, use))
+            continue
         if value is None or value in ("", []):
             continue
         remedy = _list_remedy(value) if column in LISTS else _text_remedy(value)

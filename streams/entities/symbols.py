@@ -15,11 +15,13 @@ _BARE = re.compile(
     r"(?![\w@/&]|\.\w|-\d)"
 )
 _ABROAD = re.compile(r"\d{4,6}\.[A-Z]{1,3}").fullmatch
-_REUTERS = frozenset({".O", ".N", ".OQ", ".A"})
+_REUTERS = frozenset({".O", ".N", ".OQ"})
 """What Reuters puts behind American tickers."""
 SURE_CHARS = 4
 """Symbols of fewer characters are abbreviations of something else too often."""
 _LEAST_CHARS = 2
+_BARE_AT = frozenset({"", "NYSE", "NASDAQ", "NYSEAMERICAN", "NSE", "BSE"})
+"""Exchanges whose symbols news has without more; of others, short ones are somebody else's there."""
 
 SYMBOL_WORDS = frozenset(
     Path(__file__).with_name("symbol_words.txt").read_text(encoding="utf-8").upper().split()
@@ -70,15 +72,16 @@ def symbols_in(text: str, gazetteer: Gazetteer, *, accept_unknown: bool) -> Iter
         elif len(bare) >= _LEAST_CHARS and not bare.isdigit():
             row = gazetteer.row_of_ticker(bare)
             if row is not None:
-                ticker = gazetteer.rows[row].linked_to
-                yield Symbol(*found.span(), row, ticker, _standing(bare))
+                company = gazetteer.rows[row]
+                standing = _standing(bare, company.exchange)
+                yield Symbol(*found.span(), row, company.linked_to, standing)
 
 
 def _with_ending(
     found: re.Match[str], gazetteer: Gazetteer, *, accept_unknown: bool
 ) -> Iterator[Symbol]:
     row = gazetteer.by_ticker.get(found[0])
-    if row is None and found[2] in _REUTERS:
+    if row is None and found[2] in _REUTERS and len(found[1]) >= _LEAST_CHARS:
         row = gazetteer.by_ticker.get(found[1])
     if row is not None:
         ticker = gazetteer.rows[row].linked_to
@@ -87,8 +90,9 @@ def _with_ending(
         yield Symbol(*found.span(), None, found[0], Standing.SURE, has_ending=True)
 
 
-def _standing(symbol: str) -> Standing:
-    if symbol in ABBREVIATIONS:
+def _standing(symbol: str, exchange: str) -> Standing:
+    is_short = len(symbol) <= SURE_CHARS and exchange not in _BARE_AT
+    if is_short or symbol in ABBREVIATIONS:
         return Standing.SHORT
     if len(symbol) < SURE_CHARS or symbol in SYMBOL_WORDS:
         return Standing.OPEN

@@ -76,5 +76,5 @@ def test_many_names_are_looked_for_in_parts(monkeypatch: pytest.MonkeyPatch) -> 
 def test_the_list_that_ships_contradicts_itself_nowhere() -> None:
     """And many of its names need context."""
     made = compiled(tuple(rows_of(read_content(SHIPPED))))
-    assert made.names > 2 * len(made)
+    assert made.names > len(made) > 2_500
     assert sum(bool(row.also_word or row.also_name) for row in made.rows) > 50
