@@ -21,7 +21,7 @@ SURE_CHARS = 4
 """Symbols of fewer characters are abbreviations of something else too often."""
 _LEAST_CHARS = 2
 _BARE_AT = frozenset({"", "NYSE", "NASDAQ", "NYSEAMERICAN", "NSE", "BSE"})
-"""Exchanges whose symbols news has without more; of others, short ones are somebody else's there."""
+"""Exchanges whose symbols news has without more; short ones of others are somebody else's there."""
 
 SYMBOL_WORDS = frozenset(
     Path(__file__).with_name("symbol_words.txt").read_text(encoding="utf-8").upper().split()
