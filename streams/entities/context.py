@@ -21,6 +21,7 @@ As many as the setting ``min_evidence`` asks for make it a mention.
 
 import re
 from collections.abc import Collection, Iterator
+from pathlib import Path
 
 from streams.entities.capitals import is_in_sentence_case
 from streams.entities.folding import Folded
@@ -46,7 +47,7 @@ _BEFORE_CHARS = 24
 _capital_behind = re.compile(r" [A-Z][a-z]+(?!\w)").match
 _capital_before = re.compile(r"(?<!\w)([A-Z][a-z]+) $").search
 _OPENERS = frozenset(
-    ["A", "After", "All", "Also", "Among", "An", "Analysts", "And", "Are", "As", "At", "Avoid", "Before", "Beyond", "Both", "But", "Buy", "Can", "Could", "Did", "Do", "Does", "Exclusive", "For", "From", "Has", "Have", "Hold", "How", "If", "In", "Inside", "Investors", "Is", "It", "Its", "Like", "Meet", "More", "Most", "New", "No", "Not", "Now", "Of", "On", "Once", "Only", "Or", "Our", "Over", "Prefer", "Rival", "See", "Sell", "Shares", "Should", "So", "Still", "Stock", "That", "The", "Then", "These", "This", "Those", "Tiny", "To", "Today", "Under", "Update", "Via", "Was", "Watch", "Were", "What", "When", "Where", "Which", "Who", "Why", "Will", "With", "Would", "You", "Your"]
+    Path(__file__).with_name("openers.txt").read_text(encoding="utf-8").title().split()
 )
 """Words that begin a sentence with a capital, and no name."""
 _SENTENCE_ENDS = ".!?:;|\u2014"
