@@ -7,20 +7,14 @@ import click
 
 from streams.app_host import run_app
 from streams.apps.registry import APPS
-from streams.commands.options import config_option
+from streams.commands.options import service_options
 from streams.settings import load_settings
 
 
 @click.command()
 @click.argument("name", metavar="NAME", type=click.Choice(sorted(APPS)))
 @click.option("--bootstrap-servers", metavar="H:P", help="Brokers, separated by commas.")
-@click.option("--partitions", type=int, help="Partitions of topics that are created.")
-@click.option("--create-topics/--no-create-topics", default=None, help="Create missing topics.")
-@click.option("--metrics-port", type=int, help="Port of /metrics, /healthz, /readyz; 0: a free one")
-@click.option("--metrics-host", help="Address of the same; loopback unless told otherwise.")
-@config_option
-@click.option("--log-format", type=click.Choice(["console", "json"]))
-@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]))
+@service_options
 def command(name: str, config: Path | None, **flags: Any) -> None:
     """Derive signals, alerts, session states or fused events from results, until stopped.
 

@@ -17,6 +17,28 @@ config_option = click.option(
     help="TOML file with settings.",
 )
 
+_SERVICE_OPTIONS = (
+    click.option("--partitions", type=int, help="Partitions of topics that are created."),
+    click.option("--create-topics/--no-create-topics", default=None, help="Create missing topics."),
+    click.option(
+        "--metrics-port", type=int, help="Port of /metrics, /healthz, /readyz; 0: a free one"
+    ),
+    click.option("--metrics-host", help="Address of the same; loopback unless told otherwise."),
+    config_option,
+    click.option("--log-format", type=click.Choice(["console", "json"])),
+    click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"])),
+)
+
+
+def service_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what services are told by flags: topics, where they are watched, and how they log.
+
+    The command gets ``config``, and the others by the names of the settings.
+    """
+    for option in reversed(_SERVICE_OPTIONS):
+        command = option(command)
+    return command
+
 
 def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add ``--bootstrap-servers`` and ``--config``; the command gets ``settings``.

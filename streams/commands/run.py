@@ -11,7 +11,7 @@ import click
 
 from inference.work import OverloadPolicy
 from schemas.events import Modality
-from streams.commands.options import config_option
+from streams.commands.options import service_options
 from streams.delivery.mode import DeliveryMode
 from streams.logs import configure
 from streams.settings import Settings, load_settings, parse_models
@@ -45,13 +45,7 @@ _MODALITIES = click.Choice([modality.value for modality in Modality])
     help="Answers of one key leave in the order of their events.",
 )
 @click.option("--group-instance-id", metavar="NAME", help="Static membership in the group.")
-@click.option("--partitions", type=int, help="Partitions of topics that are created.")
-@click.option("--create-topics/--no-create-topics", default=None, help="Create missing topics.")
-@click.option("--metrics-port", type=int, help="Port of /metrics, /healthz, /readyz; 0: a free one")
-@click.option("--metrics-host", help="Address of the same; loopback unless told otherwise.")
-@config_option
-@click.option("--log-format", type=click.Choice(["console", "json"]))
-@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]))
+@service_options
 @click.option(
     "--explain-schedule/--no-explain-schedule",
     default=None,

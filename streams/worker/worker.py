@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import dataclasses
 import gc
-import itertools
 from functools import partial
 
 import structlog
@@ -16,12 +15,11 @@ from inference.engine import Engine
 from inference.optimizer import open_model
 from inference.settings import SchedulerSettings
 from inference.shared_device import SharedDevice
-from schemas.errors import BrokerError
 from schemas.events import Modality
 from schemas.limits import DEFAULT_LIMITS
 from streams import metrics
 from streams.consumer.loop import ConsumeLoop
-from streams.delivery.opening import HEADROOM_BYTES, make_consumer, open_delivery, outlet_to
+from streams.delivery.opening import make_consumer, open_delivery, outlet_to
 from streams.delivery.protocol import Delivery
 from streams.entities.linker import Linker
 from streams.entities.loading import Reloader, open_linker
@@ -32,11 +30,11 @@ from streams.lane.quarantine import Quarantine, open_quarantine
 from streams.offsets import Ledger
 from streams.redaction.redactor import redactor_of
 from streams.routes import Route, routes_of
-from streams.security.access import check_access
 from streams.settings import Settings
-from streams.topics import ensure_topics
 from streams.tracing.opening import open_tracing
 from streams.tracing.traced import Tracing
+from streams.worker.connecting import connect
+from streams.worker.cost_keeping import CostKeeping
 from streams.worker.cost_state import CostStates
 from streams.worker.explaining import ScheduleLog
 from streams.worker.loading import load_models
@@ -46,8 +44,6 @@ from streams.worker.watchdog import Apart, Watchdog
 
 log = structlog.get_logger(__name__)
 
-CONNECT_RETRY_S = 0.5
-KEEP_COSTS_EVERY_S = 60
 LEAST_FLUSH_S = 0.5
 """What traces get to be sent even if the drain has taken all of its time."""
 
@@ -105,12 +101,12 @@ class Worker:
                     remembered=states.load(lane.engine),
                 )
                 stack.push_async_callback(lane.scheduler.close)
-            for lane in _one_per_engine(lanes):
-                # Before it closes, for which it waits; and now, in case there is no orderly end.
-                stack.callback(_keep_costs, states, lane)
-                _keep_costs(states, lane)
+            costs = CostKeeping(lanes.values(), states)
+            # Before they close, for which it waits; and now, in case there is no orderly end.
+            stack.callback(costs.keep)
+            costs.keep()
             _settle_memory()
-            await self._consume(lanes, ledger, delivery, states, quarantine)
+            await self._consume(lanes, ledger, delivery, costs, quarantine)
 
     async def _serve_health(self, stack: contextlib.AsyncExitStack) -> None:
         settings = self._settings
@@ -138,7 +134,7 @@ class Worker:
 
     async def _connected(self, routes: list[Route]) -> bool:
         """Connect, unless a stop comes first: there is nothing to drain yet."""
-        connecting = asyncio.create_task(self._connect(routes))
+        connecting = asyncio.create_task(connect(self._settings, routes, self._clock))
         stopped = asyncio.create_task(self._wait_for_stop())
         try:
             await asyncio.wait([connecting, stopped], return_when=asyncio.FIRST_COMPLETED)
@@ -150,36 +146,6 @@ class Worker:
             for task in (connecting, stopped):
                 task.cancel()
             await asyncio.gather(connecting, stopped, return_exceptions=True)
-
-    async def _connect(self, routes: list[Route]) -> None:
-        """Make sure of the broker and its topics, with patience for one that is just starting."""
-        settings = self._settings
-        give_up = self._clock.monotonic() + settings.connect_timeout_ms / 1e3
-        told = ""
-        while True:
-            try:
-                await check_access(
-                    settings.connection(),
-                    reads=[route.topic for route in routes],
-                    writes=[name for route in routes for name in route.topics[1:]],
-                    group=settings.group,
-                )
-                await ensure_topics(
-                    settings.connection(),
-                    [name for route in routes for name in route.topics],
-                    partitions=settings.partitions,
-                    allow_create=settings.create_topics,
-                    max_message_bytes=settings.max_record_bytes + HEADROOM_BYTES,
-                )
-            except BrokerError as error:
-                if not error.retriable or self._clock.monotonic() > give_up:
-                    raise
-                if told != str(error):
-                    told = str(error)
-                    log.warning("broker_not_ready", error=told)
-                await asyncio.sleep(CONNECT_RETRY_S)
-            else:
-                return
 
     def _lanes(
         self,
@@ -228,7 +194,7 @@ class Worker:
         lanes: dict[str, Lane],
         ledger: Ledger,
         delivery: Delivery,
-        states: CostStates,
+        costs: CostKeeping,
         quarantine: Quarantine | None,
     ) -> None:
         loop = self._loop(lanes, ledger, delivery, quarantine)
@@ -246,7 +212,7 @@ class Worker:
             asyncio.create_task(watchdog.run(), name="watchdog"),
             asyncio.create_task(Reach(loop, self.health).run(), name="reach"),
             asyncio.create_task(self._watch_state(loop, ledger, gates), name="state"),
-            asyncio.create_task(_watch_costs(lanes, states), name="costs"),
+            asyncio.create_task(costs.watch(), name="costs"),
         ]
         if self._linker is not None and self._settings.entities.file is not None:
             reloader = Reloader(self._linker, self._settings.entities)
@@ -319,19 +285,6 @@ class Worker:
             await asyncio.sleep(0.1)
 
 
-async def _watch_costs(
-    lanes: dict[str, Lane], states: CostStates, *, second_s: float = 1.0
-) -> None:
-    """Show what batches cost, and keep it now and then: not every end is an orderly one."""
-    for second in itertools.count(1):
-        await asyncio.sleep(second_s)
-        for lane in lanes.values():
-            lane.gauge_costs()
-        if second % KEEP_COSTS_EVERY_S == 0:
-            for lane in _one_per_engine(lanes):
-                _keep_costs(states, lane)
-
-
 def _apart(gates: Gates, quarantine: Quarantine | None) -> Apart:
     """Say what stands still on purpose: it is no sign that the worker does."""
     waiting = quarantine.waiting if quarantine else []
@@ -349,15 +302,6 @@ def _part_of_queue(settings: SchedulerSettings, parts: int) -> SchedulerSettings
     """
     tokens = max(settings.max_queue_tokens // parts, settings.max_batch_tokens)
     return dataclasses.replace(settings, max_queue_tokens=min(tokens, settings.max_queue_tokens))
-
-
-def _one_per_engine(lanes: dict[str, Lane]) -> list[Lane]:
-    """Return a lane of each engine: topics of one model learn its costs together."""
-    return list({id(lane.engine): lane for lane in lanes.values()}.values())
-
-
-def _keep_costs(states: CostStates, lane: Lane) -> None:
-    states.save(lane.engine, lane.scheduler.learned_costs)
 
 
 def _settle_memory() -> None:

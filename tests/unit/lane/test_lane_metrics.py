@@ -1,9 +1,7 @@
 """What a lane shows of the costs that its scheduler counts on."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 from prometheus_client import REGISTRY
@@ -11,8 +9,6 @@ from prometheus_client import REGISTRY
 from inference.engine import EffortLevel
 from inference.work import OverloadPolicy, Work
 from streams.lane.lane import MOST_LEAD
-from streams.worker.cost_state import CostStates
-from streams.worker.worker import KEEP_COSTS_EVERY_S, _one_per_engine, _watch_costs
 from tests.fakes.engine import FakeEngine, encode_words
 from tests.unit.lane.test_lane import Rig, headline
 
@@ -67,18 +63,6 @@ async def test_predictions_and_costs_are_shown() -> None:
     assert 1.0 < value("cost_tail_ratio", LABELS) < 1.2
 
 
-async def test_costs_are_kept_while_the_worker_runs(tmp_path: Path) -> None:
-    """A worker that is killed has no time to write anything."""
-    async with opened() as rig:
-        states = CostStates(str(tmp_path))
-        watching = asyncio.create_task(_watch_costs({"news": rig.lane}, states, second_s=0.0))
-        for _ in range(2 * KEEP_COSTS_EVERY_S):
-            await asyncio.sleep(0)
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
-        assert states.load(rig.engine) == rig.lane.scheduler.learned_costs
-
-
 @pytest.mark.parametrize(
     ("lead_s", "brought_forward_s"), [(0.003, 0.0), (0.015, 0.010), (9.0, MOST_LEAD * 0.150)]
 )
@@ -109,16 +93,3 @@ async def test_an_answer_acknowledged_after_its_deadline_is_counted() -> None:
         rig.clock.advance(0.2)
         parcel.acknowledged()
         assert REGISTRY.get_sample_value(name, labels) == before + 1
-
-
-async def test_topics_of_one_model_keep_its_costs_once() -> None:
-    """They learn them together; each would write the same file."""
-    async with opened() as rig:
-        other = Rig(FakeEngine(cost=seconds), OverloadPolicy.LATE)
-        lanes = {"one": rig.lane, "two": rig.lane, "other": other.lane}
-        assert {id(lane.engine) for lane in _one_per_engine(lanes)} == {
-            id(rig.lane.engine),
-            id(other.lane.engine),
-        }
-        assert len(_one_per_engine(lanes)) == 2
-        await other.lane.scheduler.close()

@@ -13,7 +13,7 @@ from streams.lane.gate import Gates
 from streams.offsets import Ledger
 from streams.settings import Settings
 from streams.topics import TopicRefusedError
-from streams.worker import service, worker
+from streams.worker import connecting, service, worker
 from streams.worker.worker import Worker
 from tests.fakes.engine import FakeEngine
 from tests.fakes.loop import IdleLoop
@@ -74,7 +74,7 @@ async def test_an_unreachable_broker_is_tried_until_the_time_is_over(
 ) -> None:
     """The error names address and remedy."""
     monkeypatch.setattr(worker, "load_models", lambda *_: [(route_of(), FakeEngine())])
-    monkeypatch.setattr(worker, "CONNECT_RETRY_S", 0.01)
+    monkeypatch.setattr(connecting, "CONNECT_RETRY_S", 0.01)
     patient = Worker(msgspec.structs.replace(UNREACHABLE, connect_timeout_ms=50.0))
     with pytest.raises(BrokerError, match=f"{NOWHERE}.*headrace broker"):
         await patient.run()
