@@ -3,18 +3,22 @@
 Faust 0.15 makes its clients from settings of its own: they know no login tokens from files, read
 what aborted transactions left, and write without idempotence. The classes here put ours in their
 place. And its consumer drops every record whose offset is below one that it has handed out: after
-a rebalance that has lost records, which were put back to be read again. Ours drops none; what comes
-twice is known by its offset where it is taken.
+a rebalance that has lost records, which were put back to be read again. Others it drops because
+their partitions are paused, and does not put back. Ours drops none; what comes twice is known by
+its offset where it is taken.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, MutableMapping
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
 import faust
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import IllegalStateError
 from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
 
 HEARTBEATS = 4
 """Heartbeats within the time after which a silent member is given up."""
@@ -92,6 +96,38 @@ class _Consumer(driver.Consumer):
         super().__init__(*arguments, **named)
         self._read_offset: MutableMapping[Any, Any] = _NothingRead()
 
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:  # noqa: ASYNC109
+        """Hand out what was fetched; of what cannot be handed out now, nothing is lost.
+
+        A rebalance pauses partitions while a fetch is under way, which then brings records of them
+        all the same. Faust drops those; where nothing was committed before, it does not go back.
+        """
+        records, active = await self._wait_next_records(timeout)
+        if not records or self.should_stop:
+            return
+        generation, dropped = self.app.consumer_generation_id, not self.flow_active
+        for place, record in () if dropped else self.scheduler.iterate(records):
+            if not self.flow_active or self.app.consumer_generation_id != generation:
+                dropped = True
+                break
+            if active is None or place in active or place in self._buffered_partitions:
+                yield place, self._to_message(place, record)
+            else:
+                dropped = True
+        if dropped:
+            # What is not assigned any more need not be read again by this member.
+            with contextlib.suppress(IllegalStateError):
+                await self.perform_seek()
+
+    async def perform_seek(self) -> None:
+        """Go on with what comes next, whether anything was committed before or not.
+
+        Raises:
+            IllegalStateError: A partition is not assigned any more.
+        """
+        if positions := self.app.positions():  # type: ignore[attr-defined]
+            await self.seek_wait(positions)
+
     def _new_consumer_thread(self) -> driver.AIOKafkaConsumerThread:
         return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
@@ -138,6 +174,7 @@ class FaustApp(faust.App):
         name: Names the consumer group and begins the names of its topics.
         clients: How to reach the broker.
         allow: Raises where this process may no longer write.
+        positions: Says which offset of each owned partition was not taken yet.
     """
 
     def __init__(
@@ -146,8 +183,10 @@ class FaustApp(faust.App):
         *,
         clients: ClientSettings,
         allow: Callable[[], None],
+        positions: Callable[[], Mapping[TopicPartition, int]],
     ) -> None:
         self.clients = clients
+        self.positions = positions
         self.allow = allow
         super().__init__(
             name,

@@ -82,7 +82,12 @@ class Runtime:
     ) -> None:
         self._count = count
         self._pulse = Pulse(clients.session_timeout_ms / 1e3)
-        self._faust: Any = FaustApp(name, clients=clients, allow=self._pulse.check)
+        self._faust: Any = FaustApp(
+            name,
+            clients=clients,
+            allow=self._pulse.check,
+            positions=lambda: dict(self._taking.next),
+        )
         self._parts_topic, changelog = own_topics(name)
         self._tables = Tables(changelog, reader)
         agents = {self._spread: app.inputs, self._step: (self._parts_topic,)}
@@ -256,7 +261,7 @@ class Runtime:
         log.info("partitions_given_up")
 
     async def _take_over(self) -> None:
-        """Learn where each partition goes on; Faust starts the flow afterwards."""
+        """Learn where each partition goes on; Faust goes there and starts the flow afterwards."""
         self._assignment += 1
         assignment = self._assignment
 
