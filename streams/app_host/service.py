@@ -38,6 +38,8 @@ CHANGELOG = {
     # Each state replaces an earlier one whole, so what a restart reads must be cleaned soon.
     "segment.bytes": str(32 * 1024 * 1024),
     "min.cleanable.dirty.ratio": "0.2",
+    # Also where little is written: what was forgotten is not to stay for long.
+    "max.compaction.lag.ms": str(24 * 60 * 60 * 1000),
 }
 LOOK_S = 0.2
 
