@@ -69,17 +69,20 @@ class GroupWatch:
         self._left_out = 0
         self._monotonic = monotonic
         self._moved: dict[tuple[str, TopicPartition], tuple[int, float]] = {}
+        self._last = Groups(members=[], positions=[], states={})
 
     async def look(self, admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer) -> Groups:
-        """Ask the broker; what it refuses is told in ``problem``."""
+        """Ask the broker; what it refuses is told in ``problem``, beside what was known last."""
         try:
-            return await self._look(admin, consumer)
+            self._last = await self._look(admin, consumer)
         except (KafkaError, OSError, TimeoutError, NotImplementedError, AttributeError) as error:
-            return Groups(members=[], positions=[], states={}, problem=_told(error))
+            return msgspec.structs.replace(self._last, problem=_told(error))
+        return self._last
 
     async def _look(self, admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer) -> Groups:
         names = await self._names(admin)
-        described = await admin.describe_consumer_groups(names) if names else []
+        # One by one: aiokafka (0.14) misreads an answer about several from brokers since 2.3.
+        described = [one for name in names for one in await admin.describe_consumer_groups([name])]
         answered = [one for answer in described for one in answer.groups]
         refused = {one[1]: for_code(one[0])(one[1]) for one in answered if one[0]}
         states = {one[1]: one[2] for one in answered if not one[0]}

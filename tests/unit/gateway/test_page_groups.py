@@ -31,7 +31,7 @@ class Broker:
 
     async def describe_consumer_groups(self, names: list[str]) -> list[Any]:
         """Without members."""
-        self.asked = names
+        self.asked += names
         code = GroupAuthorizationFailedError.errno
         rows = [
             (code if name in self.refused else 0, name, "Empty", "consumer", "", [])

@@ -6,6 +6,7 @@ import { age, count, ranges } from "./format.js";
 const members = new Keyed(byId("members-rows"), () => row("name", "", "", "wrap", "n"));
 const positions = new Keyed(byId("positions-rows"), () => row("name", "", "n", "", "n", "n", "n lag", "n"));
 const shortened = (id) => (id.length > 26 ? `${id.slice(0, 16)}…${id.slice(-8)}` : id);
+const end = (id) => (id.length > 12 ? `…${id.slice(-8)}` : id);
 const tables = [byId("members-table"), byId("positions-table")];
 const number = (value) => (value === null ? "–" : count(value));
 
@@ -20,7 +21,8 @@ export function showGroups({ members: all, positions: places, states, left_out: 
     setText(cells[0], one.group);
     setText(cells[1], one.topic);
     setText(cells[2], `${one.partition}`);
-    setText(cells[3], one.member === null ? "nobody" : shortened(one.member));
+    setText(cells[3], one.member === null ? "nobody" : end(one.member));
+    setAttribute(cells[3], "title", one.member);
     setText(cells[4], number(one.committed));
     setText(cells[5], number(one.end));
     setText(cells[6], number(one.lag));

@@ -76,11 +76,13 @@ function times({ budget_ms: budget, queue_ms: queue, model_ms: model, total_ms: 
   }
   const limit = (100 * budget) / whole;
   drawing.append(svg("line", { class: "budget", x1: limit, x2: limit, y1: 0, y2: 10 }));
-  const rows = [...stages, ["total", "altogether", total], ["budget", "budget", budget]].map(([name, text, took]) =>
+  const used = `${Math.round((100 * total) / budget)}% of the budget`;
+  const shares = [...stages.map(([, , took]) => percent(took, total)), used, ""];
+  const rows = [...stages, ["total", "altogether", total], ["budget", "budget", budget]].map(([name, text, took], number) =>
     el("tr", {}, el("th", { scope: "row" }, el("span", { class: `key s-${name}`, "aria-hidden": "true" }), text),
-      el("td", { class: "n" }, `${ms(took)} ms`), el("td", { class: "n" }, percent(took, total || 1))),
+      el("td", { class: "n" }, `${ms(took)} ms`), el("td", { class: "n" }, shares[number])),
   );
-  const head = ["Stage", "Took", "Of all"].map((name, number) => el("th", { scope: "col", class: number ? "n" : "" }, name));
+  const head = ["Stage", "Took", "Share"].map((name, number) => el("th", { scope: "col", class: number ? "n" : "" }, name));
   return el("div", {}, drawing, el("table", {}, el("thead", {}, el("tr", {}, ...head)), el("tbody", {}, ...rows)));
 }
 
@@ -96,7 +98,7 @@ function scores({ scores: all, label }) {
   return el("ul", { class: "shares" }, ...lines);
 }
 
-function facts({ topic, partition, offset, at_ms: at, key, traceparent, result }) {
+function facts({ topic, partition, offset, key, traceparent, result }) {
   const { effort, model, source } = result;
   const time = (text) => moment(Date.parse(text));
   const told = [
@@ -111,7 +113,7 @@ function facts({ topic, partition, offset, at_ms: at, key, traceparent, result }
     ["Happened", time(result.event_time)],
     ["Published", time(result.result_time)],
     ["Event", `${source.topic}, partition ${source.partition}, offset ${source.offset}`],
-    ["Result", `${topic}, partition ${partition}, offset ${offset}${at === null ? "" : `, ${moment(at)}`}`],
+    ["Result", `${topic}, partition ${partition}, offset ${offset}`],
     ["Key", key],
     ["Trace", traceparent?.split("-")[1]],
   ];

@@ -40,7 +40,7 @@ export function showVerdicts(names, seconds) {
   const most = Math.max(...piles.at(-1));
   const top = ceiling(1.1 * Math.max(1, most));
   setText(byId("verdicts-top"), `${count(top)}/s`);
-  setText(byId("verdicts-half"), count(top / 2));
+  setText(byId("verdicts-half"), top % 2 ? (top / 2).toFixed(1) : count(top / 2));
   shown = rows;
   paths.forEach((path, at) => setAttribute(path, "d", area(piles[at], piles[at + 1], top, 100)));
   const rates = rows.map((row) => row.slice(-RATE_S).reduce((sum, one) => sum + one, 0) / RATE_S);

@@ -8,7 +8,7 @@ import { SIGNS } from "./verdicts.js";
 
 const SHARE = 100;
 const SILENT_MS = 60_000; // without an image for so long a camera is worth a look
-const SIZES = [[2.4, false], [2, false], [1.7, false], [1.4, false], [1.2, false], [1, false], [1.2, true], [1, true]];
+const SIZES = [[2.4, false], [2, false], [1.7, false], [1.4, false], [1.2, false], [1, false], [1.35, true], [1.2, true], [1.1, true], [1, true]];
 const EDGE_PX = 20;
 const byName = new Intl.Collator("en", { numeric: true }).compare;
 const known = new Map();
