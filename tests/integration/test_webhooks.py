@@ -16,11 +16,12 @@ import msgspec
 import orjson
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.admin import NewTopic
 
 from schemas.derived import AlertState, encode_alert
 from schemas.kafka import Record, decode_dead_letter, encode_result
 from streams.broker import RunningBroker
-from streams.clients import open_consumer
+from streams.clients import open_admin, open_consumer
 from streams.connection import Connection
 from streams.dead_letters.reading import find_letter_topic, read_letters
 from streams.dead_letters.redriving import redrive
@@ -115,6 +116,26 @@ async def test_results_arrive_as_cloudevents_and_their_offsets_are_committed(
         }
         assert expected.items() <= first.headers.items()
         assert sum(await committed(servers, one.group, topic, 3)) == 31
+
+
+async def test_a_dead_letter_that_is_too_large_for_its_topic_is_kept_without_the_value(
+    broker: RunningBroker, topic_factory: TopicFactory
+) -> None:
+    """And those after it are kept whole: in one partition the broker takes none out of order."""
+    servers, topic = broker.bootstrap_servers, await topic_factory(name="results.test")
+    large = {f"label {number}": 1 / 3_000 for number in range(3_000)}
+    await publish(servers, topic, result(0), result(1, scores=large), result(2))
+    async with receiving() as receiver, open_admin(Connection(servers)) as admin:
+        receiver.behaviour = lambda _: Reply(422)
+        one = webhook(receiver.url, topic)
+        limit = {"max.message.bytes": "20000"}
+        await admin.create_topics([NewTopic(one.dead_letters, 1, 1, topic_configs=limit)])
+        async with serving(servers, one):
+            await until_committed(servers, one, 3)
+        letters = await letters_of(servers, one)
+        await admin.delete_topics([one.dead_letters, one.again])
+    whole = {decode_dead_letter(one).source.offset: bool(one.value) for one in letters}
+    assert whole == {0: True, 1: False, 2: True}
 
 
 async def test_only_what_was_asked_for_arrives_and_the_rest_is_committed(
