@@ -5,6 +5,7 @@ address ends up in logs. So a page exchanges the token once for a cookie, which 
 and which the browser sends to the gateway's own pages alone.
 """
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
@@ -48,6 +49,7 @@ class Guard:
         self._senders = senders
         self._settings = settings
         self._wall = wall
+        self._present: set[tuple[str, asyncio.Transport | None]] = set()
         self._own = frozenset(urlsplit(one).hostname for one in settings.origins)
 
     def routes(self) -> list[web.RouteDef]:
@@ -67,10 +69,28 @@ class Guard:
             return permission(request, self._settings)
         if request.path.startswith(EVENTS_PATH):
             return self._not_sending(request) or await _found(handler, request)
-        is_open = request.path in OPEN_PATHS or is_file(request.path)
-        if not is_open and self.holder(request) is None:
+        if request.path in OPEN_PATHS or is_file(request.path):
+            return await _found(handler, request)
+        holder = self.holder(request)
+        if holder is None:
             return _stranger()
-        return await _found(handler, request)
+        present = holder, request.transport
+        self._present.add(present)
+        try:
+            return await _found(handler, request)
+        finally:
+            self._present.discard(present)
+
+    def cut_strangers(self) -> int:
+        """Cut the connections of readers whose tokens are none any more; return how many."""
+        strangers = [
+            transport
+            for holder, transport in self._present
+            if transport is not None and not self._tokens.know(holder)
+        ]
+        for transport in strangers:
+            transport.abort()
+        return len(strangers)
 
     def holder(self, request: web.Request) -> str | None:
         """Return a name for who sent a request; ``None`` for a stranger."""

@@ -1,6 +1,7 @@
 """The gateway: what it serves, put together, and listening."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import AsyncIterator, Mapping
 
 from aiohttp import web
 from prometheus_client import REGISTRY
@@ -14,6 +15,7 @@ from streams.gateway.hubs import Hubs
 from streams.gateway.ingest.endpoints import Ingest
 from streams.gateway.page.live import Page
 from streams.gateway.places import Places
+from streams.gateway.rotation import Rotation
 from streams.gateway.settings import GatewaySettings
 from streams.gateway.sockets import Sockets
 from streams.gateway.streaming import Streaming
@@ -50,6 +52,7 @@ class Gateway:
         self._connection = connection
         self._settings = settings
         self._guard = Guard(tokens, settings, senders)
+        self._rotation = Rotation(settings, tokens, senders, self._guard)
         self._ingest = Ingest(connection, settings.ingest, modalities or {})
         self._hubs = Hubs(connection, settings)
         shared = self._hubs, self._guard, Places(settings), settings
@@ -63,12 +66,24 @@ class Gateway:
         for part in (self._guard, self._streaming, self._sockets, self._ingest):
             app.add_routes(part.routes())
         app.add_routes(documents.routes())
+        app.cleanup_ctx.append(self._following_tokens)
         app.on_response_prepare.append(naming_origins(self._settings))
         app.on_shutdown.append(self._stop)
         app.on_cleanup.append(self._stop_sending)
         if self._settings.page.enabled:
             Page(self._connection, self._settings.page, self._settings.topics).add_to(app)
         return app
+
+    async def _following_tokens(self, _: web.Application) -> AsyncIterator[None]:
+        """Take up changes of the files that hold tokens."""
+        settings = self._settings
+        if settings.tokens_file is None and settings.ingest.tokens_file is None:
+            yield
+            return
+        looking = asyncio.create_task(self._rotation.run())
+        yield
+        looking.cancel()
+        await asyncio.gather(looking, return_exceptions=True)
 
     async def _stop(self, _: web.Application) -> None:
         self._streaming.stop()

@@ -32,6 +32,16 @@ class Tokens:
     def __bool__(self) -> bool:
         return bool(self._digests)
 
+    def become(self, others: "Tokens") -> bool:
+        """Be those of others from now on; say whether that changes anything."""
+        changed = set(self._digests) != set(others._digests)  # noqa: SLF001 - of the same kind
+        self._digests = list(others._digests)  # noqa: SLF001
+        return changed
+
+    def know(self, name: str) -> bool:
+        """Say whether somebody of this name may still come in."""
+        return not self._digests or any(_name(digest) == name for digest in self._digests)
+
     def holder(self, header: str | None) -> str | None:
         """Return a name for whoever sends an ``Authorization`` header; ``None`` for a stranger.
 

@@ -1,4 +1,4 @@
-"""Webhooks on a broker with access rules: the rights that the documents name are enough, and needed."""
+"""Webhooks on a broker with access rules: the documented rights are enough, and needed."""
 
 import asyncio
 
@@ -25,7 +25,7 @@ from tests.integration.security.grants import (
 )
 from tests.integration.test_webhooks import ids, letters_of, until_committed
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.broker, pytest.mark.slow, pytest.mark.timeout(240)]
 
 RESULTS = "results.hooked"
 
