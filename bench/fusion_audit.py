@@ -22,11 +22,15 @@ class Audit:
         pairs: Pairs that belong together.
         right: Those of them that are in one answer.
         wrong: Pairs in one answer that do not belong together.
+        right_marked: Right pairs in answers that say that they are ambiguous.
+        wrong_marked: Wrong ones in such.
         crowded: Pairs of incidents that another of the same entity lies within the window of.
         right_crowded: Those of them that are in one answer.
         timeouts: Incidents that lacked a result when the wait was over.
         told: Those of them of which an answer said so then, with what was missing.
         hidden: Those of them whose results were in an answer with another incident's then.
+        hidden_marked: Those of them of which the answer that holds in the end says that it is
+            ambiguous.
         unsure: Incidents of which a result came so close to the end of the wait that it may be
             in or not.
         unmarked: Answers that lack a modality and do not say so, or say so and lack none.
@@ -39,11 +43,14 @@ class Audit:
     pairs: int
     right: int
     wrong: int
+    right_marked: int
+    wrong_marked: int
     crowded: int
     right_crowded: int
     timeouts: int
     told: int
     hidden: int
+    hidden_marked: int
     unsure: int
     unmarked: int
     late: int
@@ -68,21 +75,25 @@ def audit(
     truth = _pairs_of_truth(log)
     crowded = _crowded(log, window_s)
     found = [
-        (log.incident_of[one], log.incident_of[other])
+        (log.incident_of[one], log.incident_of[other], answer.ambiguous)
         for answer in last.values()
         for one, other in combinations(sorted(part.result for part in answer.parts.values()), 2)
     ]
-    right = [one for one, other in found if one == other]
-    timeouts, told, hidden, unsure = _timeouts(log, answers, wait_s, unsure_s)
+    right = [one for one, other, _ in found if one == other]
+    marked = [one == other for one, other, is_ambiguous in found if is_ambiguous]
+    timeouts, told, hidden, hidden_marked, unsure = _timeouts(log, answers, wait_s, unsure_s)
     return Audit(
         pairs=sum(truth.values()),
         right=len(right),
         wrong=len(found) - len(right),
+        right_marked=sum(marked),
+        wrong_marked=len(marked) - sum(marked),
         crowded=sum(count for incident, count in truth.items() if incident in crowded),
         right_crowded=sum(incident in crowded for incident in right),
         timeouts=timeouts,
         told=told,
         hidden=hidden,
+        hidden_marked=hidden_marked,
         unsure=unsure,
         unmarked=sum(not _is_marked(answer) for _, answer in answers),
         late=sum(answer.reason is Incomplete.LATE for answer in last.values()),
@@ -121,12 +132,13 @@ def _crowded(log: Log, window_s: float) -> set[int]:
 
 def _timeouts(
     log: Log, answers: list[Published], wait_s: float, unsure_s: float
-) -> tuple[int, int, int, int]:
+) -> tuple[int, int, int, int, int]:
     saying: dict[int, list[Published]] = defaultdict(list)
     for at, answer in answers:
         for incident in {log.incident_of[part.result] for part in answer.parts.values()}:
             saying[incident].append((at, answer))
-    timeouts = told = hidden = unsure = 0
+    last = {answer.id: answer for _, answer in answers}
+    timeouts = told = hidden = hidden_marked = unsure = 0
     for incident, came in arrivals(log).items():
         over = min(came.values()) + wait_s
         if any(abs(at - over) <= unsure_s for at in came.values()):
@@ -143,7 +155,8 @@ def _timeouts(
             told += 1
         elif any(not _owned(log, answer, incident) for _, answer in saying[incident]):
             hidden += 1
-    return timeouts, told, hidden, unsure
+            hidden_marked += any(last[answer.id].ambiguous for _, answer in saying[incident])
+    return timeouts, told, hidden, hidden_marked, unsure
 
 
 def _owned(log: Log, answer: Fused, incident: int) -> bool:
@@ -171,16 +184,18 @@ def share(part: int, whole: int) -> str:
 def rows(audits: Iterable[tuple[str, Audit]]) -> list[str]:
     """Write the table of several runs."""
     head = (
-        "| run | pairs | right | right, crowded | right, others | wrong | timeouts | told "
-        "| hidden | unmarked | late | answers | revisions | superseded |"
+        "| run | pairs | right | wrong | wrong, ambiguous | right, ambiguous "
+        "| right of the unambiguous | timeouts | told | hidden | hidden, ambiguous | unmarked "
+        "| late | answers | revisions | superseded |"
     )
     lines = [head, "|" + "---|" * (head.count("|") - 1)]
     for name, one in audits:
-        others, right = one.pairs - one.crowded, one.right - one.right_crowded
+        clear, clear_wrong = one.right - one.right_marked, one.wrong - one.wrong_marked
         cells = (
-            *(name, f"{one.pairs:,}", share(one.right, one.pairs)),
-            *(share(one.right_crowded, one.crowded), share(right, others), f"{one.wrong:,}"),
-            *(f"{one.timeouts:,}", f"{one.told:,}", f"{one.hidden:,}", f"{one.unmarked:,}"),
+            *(name, f"{one.pairs:,}", share(one.right, one.pairs), f"{one.wrong:,}"),
+            *(share(one.wrong_marked, one.wrong), share(one.right_marked, one.right)),
+            *(share(clear, clear + clear_wrong), f"{one.timeouts:,}", f"{one.told:,}"),
+            *(f"{one.hidden:,}", f"{one.hidden_marked:,}", f"{one.unmarked:,}"),
             *(f"{one.late:,}", f"{one.answers:,}", f"{one.revisions:,}", f"{one.superseded:,}"),
         )
         lines.append(f"| {' | '.join(cells)} |")

@@ -21,6 +21,8 @@ from streams.topics import event_topic
 LABELS = ("negative", "neutral", "positive")
 USUAL_S = {Modality.NEWS: 0.05, Modality.TRANSCRIPT: 0.4, Modality.CAMERA: 0.15}
 """Mean delay of each modality's results."""
+TOTAL_MS = 30.0
+"""From an event's record to its result."""
 MODEL = Model(name="made-up", version="1", digest="sha256:" + "0" * 64)
 
 
@@ -39,6 +41,8 @@ class Load:
         repeated: Share of results that come again.
         revised: Share of results that a second answer follows.
         interim: Share of speech that comes with an interim text.
+        off_s: How much later than it happened news, speech and cameras date an incident.
+        pace: Factor on all usual delays.
         seed: The same one gives the same log.
     """
 
@@ -52,6 +56,8 @@ class Load:
     repeated: float = 0.05
     revised: float = 0.05
     interim: float = 0.3
+    off_s: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    pace: float = 1.0
     seed: int = 1
 
 
@@ -102,17 +108,49 @@ def generate(load: Load, start: datetime) -> Log:
     """
     chance = random.Random(load.seed)  # noqa: S311 - a load, no secret
     log, drawn = Log(), _Drawing(load, start, chance)
+    incidents: dict[tuple[Modality, int], int] = {}
     for number in range(load.entities):
         at = 0.0
         while (at := at + chance.expovariate(1 / load.interval_s)) < load.minutes * 60:
             incident = len(log.happened)
             log.happened.append(at)
             log.entity_of.append(f"site-{number}")
-            for delivery in drawn.told_of(number, incident, at):
-                log.deliveries.append(delivery)
-                log.incident_of[id_of(delivery.result)] = incident
-    log.deliveries.sort(key=lambda one: one.at)
+            told = list(drawn.told_of(number, incident, at))
+            log.deliveries += told
+            incidents.update((_event_of(one.result), incident) for one in told)
+    log.deliveries = _numbered(log.deliveries, incidents, log.incident_of)
     return log
+
+
+def _event_of(result: Classification) -> tuple[Modality, int]:
+    return result.modality, result.source.offset
+
+
+def _numbered(
+    deliveries: list[Delivery],
+    incidents: dict[tuple[Modality, int], int],
+    incident_of: dict[str, int],
+) -> list[Delivery]:
+    """Give events the offsets that they have on their topics: those of the order they came in."""
+    events = {_event_of(one.result): one.result for one in deliveries if not one.result.revision}
+    offsets: dict[tuple[Modality, int], int] = {}
+    taken = dict.fromkeys(Modality, 0)
+    for event in sorted(events, key=lambda one: (written(events[one]), one)):
+        taken[event[0]] += 1
+        offsets[event] = taken[event[0]]
+    found = []
+    for one in deliveries:
+        event = _event_of(one.result)
+        source = msgspec.structs.replace(one.result.source, offset=offsets[event])
+        result = msgspec.structs.replace(one.result, source=source)
+        incident_of[id_of(result)] = incidents[event]
+        found.append(Delivery(one.at, result))
+    return sorted(found, key=lambda one: one.at)
+
+
+def written(result: Classification) -> float:
+    """Return when a result's event reached its topic, in Unix seconds."""
+    return result.result_time.timestamp() - result.latency.total_ms / 1e3
 
 
 def id_of(result: Classification) -> str:
@@ -130,14 +168,14 @@ class _Drawing:
     def told_of(self, number: int, incident: int, at: float) -> Iterator[Delivery]:
         """Yield what arrives of one incident."""
         chance, load = self._chance, self._load
-        for modality in Modality:
+        for modality, off_s in zip(Modality, load.off_s, strict=True):
             if chance.random() < load.dropped:
                 continue
-            dated = at + chance.uniform(-load.jitter_s, load.jitter_s)
-            delay = chance.expovariate(1 / USUAL_S[modality])
+            dated = at + off_s + chance.uniform(-load.jitter_s, load.jitter_s)
+            delay = load.pace * chance.expovariate(1 / USUAL_S[modality])
             if chance.random() < load.slow:
                 delay = chance.uniform(*load.slow_s)
-            arrival = at + load.jitter_s + delay
+            arrival = at + load.jitter_s + max(load.off_s) + delay
             about = {
                 Modality.NEWS: {"tickers": (f"T{number}",)},
                 Modality.TRANSCRIPT: {"session_id": f"site-{number}:call", "segment": incident},
@@ -167,7 +205,7 @@ class _Drawing:
             verdict=Verdict.ON_TIME,
             model=MODEL,
             effort=Effort(active_share=0.2, layers=2, experts=2),
-            latency=Latency(budget_ms=150, queue_ms=1, model_ms=2, total_ms=30),
+            latency=Latency(budget_ms=150, queue_ms=1, model_ms=2, total_ms=TOTAL_MS),
             source=Source(topic=event_topic(modality), partition=0, offset=offset),
             event_time=self._moment(at),
             result_time=self._moment(published),
@@ -176,9 +214,12 @@ class _Drawing:
 
     def _revised(self, result: Classification, published: float) -> Classification:
         label = self._chance.choice(LABELS)
+        more_ms = 1e3 * (published - (result.result_time - self._start).total_seconds())
+        total_ms = result.latency.total_ms + more_ms
         return msgspec.structs.replace(
             result,
             revision=1,
+            latency=msgspec.structs.replace(result.latency, total_ms=total_ms),
             label=label,
             scores={label: 0.95},
             verdict=Verdict.LATE,

@@ -63,6 +63,13 @@ class Fused(msgspec.Struct, frozen=True, kw_only=True):
     """Why it is not complete; null when it is."""
     superseded_by: str | None = None
     """Id of the answer that has its parts now."""
+    ambiguous: bool = False
+    """Whether another way to join the results is not unlikely."""
+    confidence: float | None = None
+    """How likely it is that just these parts belong together, rounded down to tenths; null when it
+    is not ambiguous."""
+    rivals: tuple[str, ...] = ()
+    """Ids of other results that some of the parts may belong to."""
     event_time: datetime
     """When the earliest of the events happened."""
     window_s: float

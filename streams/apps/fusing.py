@@ -3,10 +3,11 @@
 1. *Parts.* Each result of an expected stream is a part of every key that it concerns. Of results
    of one event, or of one segment of speech, that of the greatest offset counts, then of the
    greatest revision. Repetitions change nothing.
-2. *Groups.* Which parts belong together is a function of the set of kept parts alone
-   (:mod:`streams.apps.matching`): at most one of each stream, none further apart than
-   ``window_s`` of event time, as near to each other as can be. A part that comes later may take
-   another's place.
+2. *Groups.* Which parts belong together (:mod:`streams.apps.matching`) is a function of the kept
+   parts and of what the key's earlier ones taught: at most one of each stream, none further apart
+   than ``window_s`` of event time, as likely as can be. A part that comes later may take another's
+   place. Where another way to join them is not unlikely, the answer is ambiguous, and names the
+   parts that its own may belong to instead.
 3. *Complete.* A group with a part of every expected stream is answered at once.
 4. *Wait.* Every other group is answered when ``wait_ms`` have gone by since the first of its
    parts arrived, by the wall clock, with what it has, and says what is missing. What comes to it
@@ -26,13 +27,16 @@
    the order of arrival changes nothing but names and revisions. Of more than ``most_parts`` the
    oldest groups are given up early. So many events that were given up are known again when they
    are repeated.
-9. *Required.* Groups without a part of each stream in ``required`` are not answered, if they were
-   not before: cameras that see nothing new all day need not say that there is no news.
+9. *Learning.* How a stream dates things, and how long its events take, is learned
+   (:mod:`streams.apps.likeness`) when groups are given up because nothing can change them any more,
+   in the order of event time. So it depends on the parts that are not late alone, as groups do.
+10. *Required.* Groups without a part of each stream in ``required`` are not answered, if they
+   were not before: cameras that see nothing new all day need not say that there is no news.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import msgspec
@@ -40,7 +44,11 @@ import msgspec
 from schemas.events import Modality
 from schemas.fused import Fused, FusedPart, Incomplete
 from schemas.results import Verdict
-from streams.apps.matching import clusters, groups
+from streams.apps.likeness import Memory, Times, learned, likeness
+from streams.apps.matching import Group, clusters, groups
+
+SURE = 0.98
+"""Probability below which an answer is ambiguous."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +93,13 @@ class Part(msgspec.Struct, frozen=True, array_like=True):
     """Of the answer that is named after it; -1 for none."""
     told: str = ""
     """What that one said last."""
+    written: float | None = None
+    """When the record of its event was written, in seconds since the epoch."""
+
+    @property
+    def came(self) -> float:
+        """Return when its event reached the topic, as far as is known."""
+        return self.published if self.written is None else self.written
 
     @property
     def is_classified(self) -> bool:
@@ -104,6 +119,8 @@ class Kept(msgspec.Struct, frozen=True, array_like=True):
     """Up to when waits are over, as far as is known."""
     wake_at: float | None = None
     """When the next wait is over."""
+    memory: dict[str, Times] = {}
+    """How each stream dates things, and how long its events take."""
 
 
 Taken = tuple[Kept, list[Fused]]
@@ -146,29 +163,23 @@ class Fuser:
             )
         parts[new.event] = new
         newest = max(kept.newest, min(new.at, new.published))
-        return self._settle(parts.values(), kept.gone, newest, kept.due)
+        return self._settle(kept, parts.values(), newest, kept.due)
 
     def elapse(self, kept: Kept, due: float) -> Taken | None:
         """Take notice that waits up to a time are over; ``None`` where that was known."""
         if due <= kept.due:
             return None
-        return self._settle(kept.parts, kept.gone, kept.newest, due)
+        return self._settle(kept, kept.parts, kept.newest, due)
 
-    def _settle(
-        self,
-        parts: Iterable[Part],
-        gone: tuple[tuple[str, tuple[int, int]], ...],
-        newest: float,
-        due: float,
-    ) -> Taken:
-        ending = self._ending(list(self._groups(parts, newest)))
+    def _settle(self, kept: Kept, parts: Iterable[Part], newest: float, due: float) -> Taken:
+        found, memory = self._groups(parts, kept.memory, newest)
         staying: list[Part] = []
         leaving: list[Part] = []
         answers: list[Fused] = []
         wake_at: float | None = None
-        for group, is_ending in ending:
-            deadline = self._deadline(group)
-            is_complete = len(group) == len(self._order)
+        for group, is_ending in self._ending(found):
+            deadline = self._deadline(group.parts)
+            is_complete = len(group.parts) == len(self._order)
             reason = None
             if not is_complete:
                 reason = Incomplete.WAITING
@@ -176,43 +187,57 @@ class Fuser:
                     reason = Incomplete.WAIT_OVER
                 elif is_ending:
                     reason = Incomplete.GIVEN_UP
-                elif self._is_told(group):
+                elif self._is_told(group.parts):
                     wake_at = deadline if wake_at is None else min(wake_at, deadline)
             told = self._tell(group, reason, answers)
             (leaving if is_ending else staying).extend(told)
-        return Kept(tuple(staying), self._gone(gone, leaving), newest, due, wake_at), answers
+        gone = self._gone(kept.gone, leaving)
+        return Kept(tuple(staying), gone, newest, due, wake_at, dict(memory)), answers
 
-    def _groups(self, parts: Iterable[Part], newest: float) -> Iterator[tuple[list[Part], bool]]:
-        """Return the groups by time, each with whether nothing can change it any more."""
-        window_s = self._settings.window_s
-        horizon = newest - self._settings.lateness_s - window_s
+    def _groups(
+        self, parts: Iterable[Part], memory: Memory, newest: float
+    ) -> tuple[list[tuple[Group[Part], bool]], Memory]:
+        """Return the groups by time, each with whether nothing can change it any more.
+
+        Those that nothing can change teach how to find the ones after them.
+        """
+        window_s, lateness_s = self._settings.window_s, self._settings.lateness_s
+        found = []
         for cluster in clusters(parts, window_s):
-            is_settled = cluster[-1].at < horizon
-            for group in groups(cluster, window_s):
-                yield sorted(group, key=lambda one: self._order[one.stream]), is_settled
+            is_settled = cluster[-1].at < newest - lateness_s - window_s
+            by = likeness(memory, tuple(self._order), window_s=window_s, tail_s=lateness_s)
+            for group in groups(cluster, by):
+                if is_settled and len(group.parts) > 1 and (group.is_plain or _is_sure(group)):
+                    memory = learned(memory, group.parts, by)
+                ordered = sorted(group.parts, key=lambda one: self._order[one.stream])
+                found.append((replace(group, parts=ordered), is_settled))
+        return found, memory
 
-    def _ending(self, found: list[tuple[list[Part], bool]]) -> list[tuple[list[Part], bool]]:
+    def _ending(self, found: Sequence[tuple[Group[Part], bool]]) -> list[tuple[Group[Part], bool]]:
         """Let the oldest groups end as well where too many parts would stay."""
-        excess = sum(len(group) for group, is_settled in found if not is_settled)
+        excess = sum(len(group.parts) for group, is_settled in found if not is_settled)
         excess -= self._settings.most_parts
         ending = []
         for group, is_settled in found:
             is_over = excess > 0 and not is_settled
-            excess -= len(group) if is_over else 0
+            excess -= len(group.parts) if is_over else 0
             ending.append((group, is_settled or is_over))
         return ending
 
     def _tell(
-        self, group: Sequence[Part], reason: Incomplete | None, answers: list[Fused]
+        self, group: Group[Part], reason: Incomplete | None, answers: list[Fused]
     ) -> list[Part]:
         """Publish what is new of a group; return its parts with what was said of them."""
-        is_known = any(one.revision >= 0 for one in group)
-        if not self._is_told(group) or (reason is Incomplete.WAITING and not is_known):
-            return list(group)
-        lead = min(group, key=lambda one: (one.revision < 0, self._order[one.stream]))
-        saying = " ".join([reason or "complete", *(one.rank[-1] for one in group)])
+        parts = group.parts
+        is_known = any(one.revision >= 0 for one in parts)
+        if not self._is_told(parts) or (reason is Incomplete.WAITING and not is_known):
+            return list(parts)
+        lead = min(parts, key=lambda one: (one.revision < 0, self._order[one.stream]))
+        saying = " ".join([reason or "complete", *(one.rank[-1] for one in parts)])
+        if not _is_sure(group):
+            saying = " ".join([saying, "or", str(_tenths(group)), *_rivals(group)])
         told = []
-        for part in group:
+        for part in parts:
             says, name = part, self._name(lead)
             if part is lead and part.told != saying:
                 says = _saying(part, saying)
@@ -224,10 +249,11 @@ class Fuser:
         return told
 
     def _answer(
-        self, group: Sequence[Part], reason: Incomplete | None, name: str, revision: int
+        self, group: Group[Part], reason: Incomplete | None, name: str, revision: int
     ) -> Fused:
-        present = {one.stream: _public(one) for one in group}
+        present = {one.stream: _public(one) for one in group.parts}
         missing = tuple(stream for stream in self._order if stream not in present)
+        is_sure = _is_sure(group)
         return Fused(
             id=name,
             revision=revision,
@@ -236,12 +262,17 @@ class Fuser:
             complete=not missing,
             missing=missing,
             reason=reason,
-            event_time=_moment(min(one.at for one in group)),
+            ambiguous=not is_sure,
+            confidence=None if is_sure else _tenths(group),
+            rivals=() if is_sure else _rivals(group),
+            event_time=_moment(min(one.at for one in group.parts)),
             window_s=self._settings.window_s,
         )
 
     def _late(self, part: Part) -> Fused:
-        return self._answer([part], Incomplete.LATE, f"{self._name(part)}:late", part.rank[1])
+        return self._answer(
+            Group([part], 1.0), Incomplete.LATE, f"{self._name(part)}:late", part.rank[1]
+        )
 
     def _superseded(self, part: Part, by: str, revision: int) -> Fused:
         return Fused(
@@ -277,6 +308,18 @@ class Fuser:
             known.pop(one.event, None)  # given up anew: it is the last to be forgotten
             known[one.event] = one.rank[:2]
         return tuple(deque(known.items(), self._settings.most_parts))
+
+
+def _is_sure(group: Group[Part]) -> bool:
+    return group.confidence >= SURE
+
+
+def _tenths(group: Group[Part]) -> float:
+    return int(10 * group.confidence) / 10
+
+
+def _rivals(group: Group[Part]) -> tuple[str, ...]:
+    return tuple(one.rank[-1] for one in group.rivals)
 
 
 def _saying(part: Part, saying: str) -> Part:

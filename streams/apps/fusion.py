@@ -91,4 +91,5 @@ def part_of(result: Classification, arrived: float) -> Part:
         label=result.label,
         score=None if result.label is None else result.scores.get(result.label),
         verdict=result.verdict,
+        written=result.result_time.timestamp() - result.latency.total_ms / 1e3,
     )

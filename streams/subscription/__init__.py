@@ -10,7 +10,7 @@ Needs neither torch nor a model.
 
 from streams.subscription.derived import WantedAlerts, WantedSignals
 from streams.subscription.filters import AnyOf, Choice, Choosing, Filter, Least
-from streams.subscription.joined import FusedState, WantedFused, WantedSessions
+from streams.subscription.joined import Certainty, FusedState, WantedFused, WantedSessions
 from streams.subscription.kinds import KINDS, Kind, subscribed_kind
 from streams.subscription.positions import Positions, Start, to_token
 from streams.subscription.reading import Reading, Received
@@ -30,6 +30,7 @@ __all__ = [
     "KINDS",
     "Answers",
     "AnyOf",
+    "Certainty",
     "Choice",
     "Choosing",
     "Filter",

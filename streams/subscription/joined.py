@@ -12,6 +12,15 @@ from schemas.session_state import SessionState, decode_session
 from streams.subscription.filters import AnyOf, Choosing, Filter
 
 
+class Certainty(StrEnum):
+    """Whether an answer's parts may belong elsewhere."""
+
+    CLEAR = "clear"
+    """Nothing else is likely."""
+    AMBIGUOUS = "ambiguous"
+    """It names its rivals."""
+
+
 class FusedState(StrEnum):
     """How far an answer is known."""
 
@@ -68,6 +77,7 @@ class WantedFused(Choosing[Fused]):
         labels: One of their parts has one of these labels.
         states: They are known so far.
         missing: They lack one of these modalities.
+        certainties: They are clear, or ambiguous.
     """
 
     FILTERS: ClassVar[Mapping[str, Filter]] = {
@@ -93,12 +103,19 @@ class WantedFused(Choosing[Fused]):
             of=lambda answer, _: answer.missing,
             choices=Modality,
         ),
+        "certainty": AnyOf(
+            "certainties",
+            "Only answers whose parts belong together clearly, or that are ambiguous.",
+            of=lambda answer, _: (Certainty.AMBIGUOUS if answer.ambiguous else Certainty.CLEAR,),
+            choices=Certainty,
+        ),
     }
 
     keys: Collection[str] = ()
     labels: Collection[str] = ()
     states: Collection[FusedState] = ()
     missing: Collection[Modality] = ()
+    certainties: Collection[Certainty] = ()
 
     @staticmethod
     def decode(record: Record) -> Fused:

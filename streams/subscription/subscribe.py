@@ -11,7 +11,7 @@ from schemas.session_state import SessionState
 from streams.connection import Connection
 from streams.security import Security
 from streams.subscription.derived import WantedAlerts, WantedSignals
-from streams.subscription.joined import FusedState, WantedFused, WantedSessions
+from streams.subscription.joined import Certainty, FusedState, WantedFused, WantedSessions
 from streams.subscription.positions import Start
 from streams.subscription.reading import Reading
 from streams.subscription.seen import REMEMBERED, REMEMBERED_S, Seen
@@ -243,6 +243,7 @@ def subscribe_fused(
     labels: Collection[str] = (),
     states: Collection[FusedState | str] = (),
     missing: Collection[Modality | str] = (),
+    certainties: Collection[Certainty | str] = (),
 ) -> Subscription[Fused]:
     """Follow fused answers, each revision once.
 
@@ -256,6 +257,7 @@ def subscribe_fused(
         labels: Only answers of which a part has one of these labels.
         states: Only ``complete``, ``incomplete`` or ``superseded`` ones.
         missing: Only answers that lack one of these modalities.
+        certainties: Only ``clear`` or ``ambiguous`` ones.
 
     Raises:
         ConfigurationError: An argument is not one.
@@ -265,6 +267,7 @@ def subscribe_fused(
         labels=labels,
         states=states,  # type: ignore[arg-type]
         missing=missing,  # type: ignore[arg-type]
+        certainties=certainties,  # type: ignore[arg-type]
     )
     return Subscription(
         _connection(bootstrap_servers, security),

@@ -95,6 +95,8 @@ def _fused(answer: dict[str, Any]) -> Text:
         line.append(label, style=f"not bold {label_style(label)}")
     if missing := answer["missing"]:
         line.append(f"  without {', '.join(missing)}", style="not bold dim")
+    if answer.get("ambiguous"):
+        line.append(f"  ambiguous, {answer['confidence']:.1f}", style="not bold yellow")
     if answer["revision"]:
         line.append(f"  revision {answer['revision']}", style="not bold dim")
     return line

@@ -236,3 +236,61 @@ def test_results_are_joined_by_a_field_or_an_entity(
 def test_streams_that_are_not_expected_are_passed_over() -> None:
     """They may be on a topic that is read."""
     assert list(run().app.spread(told(SPEECH, 1))) == []
+
+
+def test_what_may_belong_elsewhere_is_said_with_its_rivals() -> None:
+    """Until it is settled: the answer is revised both times."""
+    fused = run()
+    fused.take([told(NEWS, 1, 0.0), told(CAMERA, 1, 0.1)])
+    assert not fused.answers[-1].ambiguous
+    (revised,) = fused.take([told(NEWS, 2, 0.2)])
+    assert (revised.id, revised.revision, revised.ambiguous) == ("HBR:events.news:0:1", 1, True)
+    assert revised.confidence in (0.4, 0.5)
+    assert revised.rivals == ("events.news:0:2:00:0",)
+    fused.wait_until(5.0)
+    alone = fused.last["HBR:events.news:0:2"]
+    assert (alone.ambiguous, alone.rivals) == (True, ("events.camera:0:1:00:0",))
+
+
+def test_parts_that_are_unlike_each_other_are_joined_and_marked() -> None:
+    """The window says that they belong together, their times do not."""
+    fused = run()
+    (answer,) = fused.take([told(NEWS, 1, 0.0), told(CAMERA, 1, 9.5)])
+    assert (answer.complete, answer.ambiguous, answer.rivals) == (True, True, ())
+
+
+def test_how_a_stream_dates_things_is_learned() -> None:
+    """Cameras that are always 4 s late are told apart by that, although others are nearer."""
+    fused = run(FusionSettings(lateness_s=20.0))
+    for number in range(20):
+        at = 100.0 * number
+        fused.take([told(NEWS, number, at), told(CAMERA, number, at + 4.0)])
+    last = [told(NEWS, 50, 3_000.0), told(NEWS, 51, 3_003.5)]
+    fused.take([*last, told(CAMERA, 50, 3_004.0), told(CAMERA, 51, 3_007.5)])
+    found = [offsets(one) for one in fused.last.values()]
+    assert {"news": 50, "camera": 50} in found
+    assert {"news": 51, "camera": 51} in found
+
+
+def test_when_events_came_in_is_learned() -> None:
+    """Two that are dated alike are told apart by when their events were written."""
+    fused = run(FusionSettings(lateness_s=20.0))
+    for number in range(20):
+        at = 100.0 * number
+        fused.take(
+            [
+                told(NEWS, number, at, published=at + 5.0),
+                told(CAMERA, number, at, published=at + 5.2),
+            ]
+        )
+    fused.take(
+        [
+            told(NEWS, 50, 3_000.0, published=3_005.0),
+            told(CAMERA, 50, 3_000.3, published=3_005.2),
+            told(NEWS, 51, 3_000.4, published=3_006.4),
+            told(CAMERA, 51, 3_000.0, published=3_006.6),
+        ]
+    )
+    found = [offsets(one) for one in fused.last.values()]
+    assert {"news": 50, "camera": 50} in found
+    assert {"news": 51, "camera": 51} in found

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from schemas import Classification, Modality
 from schemas.fused import Fused, Incomplete
 from streams.apps import matching
-from streams.apps.fusing import FusionSettings
+from streams.apps.fusing import SURE, FusionSettings
 from streams.apps.fusion import part_of
+from streams.apps.likeness import learned, likeness
 from streams.apps.matching import clusters, groups
 from tests.unit.apps.fusing import Run, told
 
@@ -56,32 +57,41 @@ def together(answers: dict[str, Fused]) -> set[frozenset[str]]:
     }
 
 
-def truth(results: list[Classification]) -> set[frozenset[str]]:
-    """Return which results belong together, looking at all of them at once."""
+def truth(results: list[Classification], lateness_s: float = 10_000.0) -> set[frozenset[str]]:
+    """Return which results belong together, looking at all of them at once, by time."""
     parts = [part_of(one, 0.0) for one in results]
-    return {
-        frozenset(part.rank[-1] for part in group)
-        for cluster in clusters(parts, WINDOW_S)
-        for group in groups(cluster, WINDOW_S)
-    }
+    newest, memory = max(one.at for one in parts), {}
+    together = set()
+    for cluster in clusters(parts, WINDOW_S):
+        by = likeness(memory, STREAMS, window_s=WINDOW_S, tail_s=lateness_s)
+        for group in groups(cluster, by):
+            together.add(frozenset(part.rank[-1] for part in group.parts))
+            is_past = cluster[-1].at < newest - lateness_s - WINDOW_S
+            is_clear = group.is_plain or group.confidence >= SURE
+            if is_past and is_clear and len(group.parts) > 1:
+                memory = learned(memory, group.parts, by)
+    return together
 
 
-@pytest.mark.parametrize("most_places", [0, matching.MOST_PLACES])
+@pytest.mark.parametrize("most_states", [0, matching.MOST_STATES])
 @given(log=logs(), data=st.data())
 def test_groups_are_those_of_the_set(
-    most_places: int, log: list[Classification], data: st.DataObject
+    most_states: int, log: list[Classification], data: st.DataObject
 ) -> None:
     """Each part in one, one of a stream at most, within the window, and none that could be one."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(matching, "MOST_PLACES", most_places)
+        patch.setattr(matching, "MOST_STATES", most_states)
+        matching._groups.cache_clear()
         check_groups(log, data)
+    matching._groups.cache_clear()
 
 
 def check_groups(log: list[Classification], data: st.DataObject) -> None:
     """Check what must hold whichever way groups are found."""
     assert truth(log) == truth(data.draw(st.permutations(log)))
     parts = [part_of(one, 0.0) for one in log]
-    found = [group for each in clusters(parts, WINDOW_S) for group in groups(each, WINDOW_S)]
+    by = likeness({}, STREAMS, window_s=WINDOW_S, tail_s=LATENESS_S)
+    found = [group.parts for each in clusters(parts, WINDOW_S) for group in groups(each, by)]
     assert Counter(one.event for group in found for one in group) == Counter(
         one.event for one in parts
     )
@@ -124,7 +134,7 @@ def test_forgetting_changes_nothing_for_what_is_not_late(
     fused = run(LATENESS_S)
     fused.take(log[number] for number in order)
     fused.wait_until(1_000.0)
-    assert together(fused.last) == truth(log)
+    assert together(fused.last) == truth(log, LATENESS_S)
 
 
 @settings(max_examples=200, deadline=None)

@@ -47,9 +47,16 @@ PARTIAL = msgspec.structs.replace(
     complete=False,
     missing=(Modality.CAMERA,),
     reason=Incomplete.WAIT_OVER,
+    ambiguous=True,
+    confidence=0.6,
+    rivals=("b",),
 )
 OVER = msgspec.structs.replace(
-    PARTIAL, id="toll:events.camera:0:2", parts={}, superseded_by=PARTIAL.id
+    PARTIAL,
+    id="toll:events.camera:0:2",
+    parts={},
+    superseded_by=PARTIAL.id,
+    ambiguous=False,
 )
 ANSWERS = [WHOLE, PARTIAL, OVER]
 
@@ -68,6 +75,8 @@ def record_of(value: SessionState | Fused) -> Record:
         ({"labels": {"negative"}}, [0, 1]),
         ({"states": {"complete", "incomplete"}}, [0, 1]),
         ({"missing": {"camera"}, "states": {"incomplete"}}, [1]),
+        ({"certainties": {"ambiguous"}}, [1]),
+        ({"certainties": {"clear"}, "keys": {"toll"}}, [2]),
     ],
 )
 def test_answers_are_picked_by_what_they_say(asked: dict[str, Any], picked: list[int]) -> None:

@@ -76,6 +76,8 @@ def test_a_fused_answer_shows_its_parts() -> None:
     """And what it is without."""
     parts = {"news": {"label": "positive"}, "camera": {"label": None}}
     fused = {"key": "HBR", "parts": parts, "missing": ["transcript"], "revision": 1}
+    unsure = fused | {"ambiguous": True, "confidence": 0.7}
+    assert "ambiguous, 0.7" in line_of(unsure, TopicKind.FUSED).plain
     line = line_of(fused, TopicKind.FUSED).plain
     assert line == "HBR  news positive  camera -  without transcript  revision 1"
 
