@@ -24,6 +24,11 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("any-machine")
 
+# Torch's threads spin where processes share the processors; a worker runs with one, too.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A broker of a test lives for seconds: compiling it well would take longer than running it.
+os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
+
 REQUIRE_REAL_KAFKA = "HEADRACE_REQUIRE_REAL_KAFKA"
 
 TopicFactory = Callable[..., Awaitable[str]]

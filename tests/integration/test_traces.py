@@ -32,10 +32,11 @@ UNSAMPLED = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"
 
 
 async def send(servers: str, run: str, traces: dict[str, str | None]) -> None:
-    """Send a headline for each trace; its id is the run's name and the key."""
+    """Send a headline for each trace; it is the run's own, for the cache answers known ones."""
     async with producing(servers) as producer:
         for name, trace in traces.items():
-            value = orjson.dumps({"id": f"{run}-{name}", "headline": f"Ferry line {name} opens"})
+            text = f"Ferry line {name} of {run} opens"
+            value = orjson.dumps({"id": f"{run}-{name}", "headline": text})
             headers = [("traceparent", trace.encode())] if trace else []
             await producer.send_and_wait("events.news", value, headers=headers)
 

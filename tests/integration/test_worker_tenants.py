@@ -23,7 +23,7 @@ partitions = {partitions}
 cache.enabled = false
 
 [tenants.fund]
-quota_tokens_per_s = 100
+quota_tokens_per_s = 0.01
 
 [tenants.desk]
 weight = 4
@@ -71,11 +71,14 @@ async def test_a_tenant_above_its_quota_costs_the_others_nothing(
         running_worker(servers, tmp_path / "worker.log", *flags) as worker,
         producing(servers) as producer,
     ):
+        # One event takes the quota of minutes, so no other can be run within its budget.
+        first = _event(f"events.{run}-fund", 0)
+        await producer.send(f"events.{run}-fund", *first, headers=[("ce_budgetms", b"60000")])
+        (ran,) = await _results(servers, f"results.{run}-fund", 1)
+        assert ran.verdict is not Verdict.SHED
         for topic, events in sent.items():
-            field = "text" if topic.startswith("calls") else "headline"
-            for number in range(events):
-                event = {"id": f"{topic}-{number}", field: "steel profit rises sharply"}
-                await producer.send(topic, orjson.dumps(event), key=str(number).encode())
+            for number in range(int(topic.endswith("-fund")), events):
+                await producer.send(topic, *_event(topic, number))
         await producer.flush()
         found = {
             f"events.{run}-fund": await _results(servers, f"results.{run}-fund", FLOOD),
@@ -86,13 +89,20 @@ async def test_a_tenant_above_its_quota_costs_the_others_nothing(
             expected = sorted(f"{topic}-{number}" for number in range(sent[topic]))
             assert sorted(one.event_id for one in results) == expected
         shed = [one for one in found.pop(f"events.{run}-fund") if one.verdict is Verdict.SHED]
-        # When the quota lets them go on, the time of some is over by a fraction of a millisecond.
-        quota = "tenant fund's quota of 100 tokens/s is used up"
-        assert sum(quota in str(one.reason) for one in shed) > FLOOD / 4
+        quota = "tenant fund's quota of 0.01 tokens/s is used up"
+        assert len(shed) == FLOOD - 1
+        assert all(quota in str(one.reason) for one in shed)
         assert not [one for few in found.values() for one in few if one.verdict is Verdict.SHED]
         taken = f'headrace_events_total{{modality="transcript",topic="calls-{run}"}}'
         assert (await worker.metrics())[taken] == FEW
         assert await worker.stop() == 0
+
+
+def _event(topic: str, number: int) -> tuple[bytes, bytes]:
+    """Return an event and its key."""
+    field = "text" if topic.startswith("calls") else "headline"
+    event = {"id": f"{topic}-{number}", field: "steel profit rises sharply"}
+    return orjson.dumps(event), str(number).encode()
 
 
 async def _results(servers: str, topic: str, events: int) -> list[Classification]:

@@ -118,7 +118,7 @@ def opened(factory: BrokerFactory, directory: Path, properties: dict[str, str]) 
             runner.run(context.__aexit__(None, None, None))
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def vault(
     kafka_factory: BrokerFactory, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Vault]:

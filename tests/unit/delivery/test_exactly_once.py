@@ -142,7 +142,7 @@ async def test_a_second_owner_makes_the_first_fail() -> None:
         ledger.begin(tracker, 0)
     first.publish(answer(ledgers[0], ONE, 0))
     with pytest.raises(BrokerError, match="taken this partition over"):
-        await asyncio.wait_for(first.failure, 5)
+        await asyncio.wait_for(first.failure, 30)
     second.publish(answer(ledgers[1], ONE, 0))
     await second.hand_over(CONSUMER)  # type: ignore[arg-type]
     assert cluster.records == [("results.news", b"0")]

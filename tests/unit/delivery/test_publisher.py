@@ -199,5 +199,5 @@ async def test_an_event_with_two_ends_stops_the_worker() -> None:
         ScriptedProducer(), Parcel("t", lambda: outbound(b"x"), acknowledged, TRACKER)
     )
     with pytest.raises(ValueError, match="offset 4"):
-        await asyncio.wait_for(publisher.failure, 5)
+        await asyncio.wait_for(publisher.failure, 30)
     await publisher.close()

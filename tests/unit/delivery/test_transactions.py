@@ -74,13 +74,13 @@ class Rig:
 
     async def until_acknowledged(self, count: int) -> None:
         """Wait for so many."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while len(self.acknowledged) < count:  # noqa: ASYNC110 - no event is theirs
                 await asyncio.sleep(0)
 
     async def until_failed(self) -> None:
         """Wait for the end of its task, and raise what ended it."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not self.ended:  # noqa: ASYNC110 - no event is theirs
                 await asyncio.sleep(0)
         self.ended[0].result()

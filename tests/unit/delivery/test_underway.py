@@ -53,4 +53,4 @@ async def test_a_full_window_waits_for_an_acknowledgement() -> None:
         await asyncio.sleep(0)
     assert not waiting.done()
     underway.end(numbers[0])
-    await asyncio.wait_for(waiting, 1)
+    await asyncio.wait_for(waiting, 30)

@@ -50,7 +50,7 @@ async def test_a_full_window_waits_for_an_answer() -> None:
     await asyncio.sleep(0)
     assert not entering.done()
     window.answered(None, 1.0)
-    await asyncio.wait_for(entering, 1)
+    await asyncio.wait_for(entering, 30)
 
 
 async def test_a_full_window_does_not_wait_for_ever() -> None:

@@ -52,7 +52,7 @@ async def test_readers_of_backlogs_wait_until_it_is_half_empty() -> None:
     await asyncio.sleep(0)
     assert not waiting.done()
     await outbox.take()
-    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(waiting, 30)
 
 
 async def test_what_is_for_all_goes_between_what_is_for_one() -> None:
@@ -122,7 +122,7 @@ async def test_what_is_for_all_is_written_at_once_where_nothing_waits() -> None:
     pipe.has_closed, pipe.is_full = True, False
     assert outbox.put_packed(b"e", 1)
     with pytest.raises(ConnectionResetError):
-        await asyncio.wait_for(writing, 5)
+        await asyncio.wait_for(writing, 30)
     assert pipe.written == [b"a", b"b", b"cd"]
 
 
@@ -133,5 +133,5 @@ async def test_an_end_wakes_whoever_waits() -> None:
     await asyncio.sleep(0)
     outbox.end()
     with pytest.raises(ConnectionResetError):
-        await asyncio.wait_for(taking, 5)
+        await asyncio.wait_for(taking, 30)
     await asyncio.wait_for(outbox.until_half_empty(), 5)

@@ -5,6 +5,7 @@ import struct
 import time
 import zlib
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import pytest
@@ -17,9 +18,9 @@ from schemas.errors import ContractError, OversizedError
 FORMAT = PixelFormat(64, 64, 1)
 MAGIC = b"\x89PNG\r\n\x1a\n"
 AT_ONCE_S = 0.25
-"""Refused without decoding: milliseconds, on a machine that others use too."""
+"""Of the processor, however busy it is: refused without decoding, which takes milliseconds."""
 BOUND_S = 15.0
-"""The most that is decoded takes a second."""
+"""Of the processor; the most that is decoded takes a second."""
 
 
 def chunk(kind: bytes, body: bytes = b"") -> bytes:
@@ -89,19 +90,24 @@ def test_what_would_take_long_is_refused_at_once(name: str) -> None:
     """Each is smaller than what a camera may send; decoded, some would take an hour."""
     file = HOSTILE[name]()
     assert len(file) < 8 * 1024 * 1024
-    started = time.perf_counter()
+    started = time.thread_time()
     for read in (FORMAT.decode, thumbnail_of):
         with pytest.raises(OversizedError, match="image") as error:
             read(file)
         assert error.value.field == "image"
-    assert time.perf_counter() - started < AT_ONCE_S
+    assert time.thread_time() - started < AT_ONCE_S
 
 
-PACKED = zlib.compress(b"x" * 100_000_000, 9)
+@cache
+def packed() -> bytes:
+    """Return 100 MB in a thousandth of their space."""
+    return zlib.compress(b"x" * 100_000_000, 9)
+
+
 DAMAGED: dict[str, Callable[[], bytes]] = {
-    "a profile of 100 MB": lambda: png(64, 64, between=chunk(b"iCCP", b"a\0\0" + PACKED)),
-    "a text of 100 MB": lambda: png(64, 64, between=chunk(b"zTXt", b"a\0\0" + PACKED)),
-    "an international text": lambda: png(64, 64, between=chunk(b"iTXt", b"a\0\1\0\0\0" + PACKED)),
+    "a profile of 100 MB": lambda: png(64, 64, between=chunk(b"iCCP", b"a\0\0" + packed())),
+    "a text of 100 MB": lambda: png(64, 64, between=chunk(b"zTXt", b"a\0\0" + packed())),
+    "an international text": lambda: png(64, 64, between=chunk(b"iTXt", b"a\0\1\0\0\0" + packed())),
     "texts of 1 MB": lambda: png(
         64, 64, between=chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(1_000_000), 9)) * 80
     ),
@@ -116,10 +122,10 @@ DAMAGED: dict[str, Callable[[], bytes]] = {
 def test_what_is_packed_too_tightly_or_cut_off_is_refused_soon(name: str) -> None:
     """Nothing is unpacked that is no pixel, but for a bounded part."""
     file = DAMAGED[name]()
-    started = time.perf_counter()
+    started = time.thread_time()
     with pytest.raises(ContractError, match="image"):
         FORMAT.decode(file)
-    assert time.perf_counter() - started < BOUND_S / 5
+    assert time.thread_time() - started < BOUND_S / 5
 
 
 @pytest.mark.parametrize(
@@ -133,9 +139,9 @@ def test_what_is_packed_too_tightly_or_cut_off_is_refused_soon(name: str) -> Non
 )
 def test_the_most_that_is_accepted_is_decoded_in_bounded_time(file: bytes) -> None:
     """By what limits let through at their edges."""
-    started = time.perf_counter()
+    started = time.thread_time()
     assert FORMAT.decode(file).shape == (1, 64, 64)
-    assert time.perf_counter() - started < BOUND_S
+    assert time.thread_time() - started < BOUND_S
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG"])

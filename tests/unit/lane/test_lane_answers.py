@@ -49,7 +49,7 @@ class Rig(LaneRig):
 
     async def result(self, event_id: str, *, revision: int) -> Classification:
         """Wait for a result of an event."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while True:
                 for one in self.results():
                     if (one.event_id, one.revision) == (event_id, revision):

@@ -27,7 +27,7 @@ async def test_a_signal_calls_on_the_event_loop_each_time(number: signal.Signals
     on_stop_signals(lambda: calls.append(bool(asyncio.get_running_loop())))
     for count in (1, 2):
         os.kill(os.getpid(), number)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while len(calls) < count:  # noqa: ASYNC110 - the kernel sets no event of ours
                 await asyncio.sleep(0.001)
     assert calls == [True, True]

@@ -93,10 +93,8 @@ def test_spans_beyond_the_bound_are_dropped_and_counted_and_nobody_waits(
     for number in range(4):
         processor.on_end(ended(number))
     assert held.entered.wait(10)
-    started = time.monotonic()
-    for number in range(4, 16):
+    for number in range(4, 16):  # whoever waited for the receiver would wait for ever
         processor.on_end(ended(number))
-    assert time.monotonic() - started < 1
     assert processor.queued == 6
     assert added(before) == {"dropped": 6}
     held.go_on.set()

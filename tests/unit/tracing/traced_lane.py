@@ -63,7 +63,7 @@ class TracedRig(LaneRig):
 
     async def until_published(self, answers: int) -> None:
         """Wait until so many answers are there."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while len(self.publisher.parcels) < answers:  # noqa: ASYNC110 - nobody tells of them
                 await asyncio.sleep(0.001)
 

@@ -44,6 +44,12 @@ def texts() -> TokenSet:
     return TokenSet(ids, torch.arange(40) % 3)
 
 
+@pytest.fixture(scope="module")
+def whole(texts: TokenSet) -> dict[str, torch.Tensor]:
+    """Return what a loop ends with that nobody stopped."""
+    return _distil(texts, State(), Lines(lambda _line: None))
+
+
 def _distil(texts: TokenSet, state: State, report: Lines) -> dict[str, torch.Tensor]:
     student = small_network()
     teacher = small_network(seed=5)
@@ -53,10 +59,9 @@ def _distil(texts: TokenSet, state: State, report: Lines) -> dict[str, torch.Ten
 
 @pytest.mark.parametrize("last", [5, 7, 13, 19])
 def test_a_loop_taken_up_again_ends_bit_for_bit_the_same(
-    texts: TokenSet, tmp_path: Path, last: int
+    texts: TokenSet, whole: dict[str, torch.Tensor], tmp_path: Path, last: int
 ):
     """Wherever it was stopped; order, dropout, moments and learning rate go on."""
-    whole = _distil(texts, State(), Lines(lambda _line: None))
     state = State(tmp_path / "student.safetensors")
     with pytest.raises(StoppedError):
         _distil(texts, state, Impatient(last))
