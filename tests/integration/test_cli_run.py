@@ -12,11 +12,13 @@ from tests.integration.command import Done, finish, headrace, start
 pytestmark = pytest.mark.timeout(240)
 
 NOWHERE = "127.0.0.1:1"
+QUICK = ("--log-format", "json", "--modality", "news")
+"""Without images, whose model takes seconds to load."""
 
 
 async def run(*arguments: str, **variables: str) -> tuple[Done, str]:
     """Run a worker that ends by itself; return how, and the error that it logged last."""
-    done = await headrace("run", "--log-format", "json", *arguments, **variables)
+    done = await headrace("run", *QUICK, *arguments, **variables)
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
     last = orjson.loads(done.stderr.splitlines()[-1])
@@ -68,7 +70,7 @@ async def test_a_metrics_port_that_is_taken_is_named() -> None:
 
 async def test_a_stop_while_the_broker_is_away_is_clean() -> None:
     """Nothing was taken in: exit code 0, at once."""
-    process = await start("run", "--log-format", "json", "--bootstrap-servers", NOWHERE)
+    process = await start("run", *QUICK, "--bootstrap-servers", NOWHERE)
     assert process.stderr
     async with asyncio.timeout(90):
         while b"broker_not_ready" not in (line := await process.stderr.readline()):
