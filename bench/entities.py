@@ -52,12 +52,14 @@ class Label(msgspec.Struct):
     """Which companies a text names.
 
     Attributes:
-        draw: 1 for the texts that the rules were corrected by, 2 for others drawn afterwards.
-        others: Listed companies that the list that ships does not hold.
+        half: 1 for the texts that list and rules were corrected by, 2 for those that were looked at
+            once, when both were done; by a digest of the id.
+        tickers: Of all listed companies, whether the list that ships holds them or not.
+        others: Companies that were listed then and have no ticker any more.
     """
 
     id: str
-    draw: int
+    half: int
     tickers: tuple[str, ...]
     others: int
 
@@ -200,24 +202,24 @@ def costs_table(sets: dict[str, list[Text]], costs: dict[str, Cost]) -> Table:
 
 
 def quality_table(texts: dict[str, str]) -> Table:
-    """Compare what is found with what people see, by draw and log."""
+    """Compare what is found with what people see, by half and log."""
     linker = Linker(load_gazetteer(Entities()), Entities())
     counts: dict[tuple[int, str], list[int]] = {}
     for line in LABELS.read_bytes().splitlines():
         label = msgspec.json.decode(line, type=Label)
         event = NewsEvent(id=label.id, headline=texts[label.id])
         found, named = set(linker.link(event).tickers), set(label.tickers)
-        key = label.draw, label.id.rsplit("-", 2)[0]
+        key = label.half, label.id.rsplit("-", 2)[0]
         count = counts.setdefault(key, [0] * 5)
         parts = (1, len(found & named), len(found - named), len(named - found), label.others)
         counts[key] = [one + more for one, more in zip(count, parts, strict=True)]
     table = Table(title="How often it is right", title_justify="left")
-    for head in ("draw", "log", "texts", "right", "wrong", "missed", "precision", "recall",
-                 "not in list"):  # fmt: skip
+    for head in ("half", "log", "texts", "right", "wrong", "missed", "precision", "recall",
+                 "no ticker now"):  # fmt: skip
         table.add_column(head, justify="left" if head == "log" else "right")
-    for (draw, name), (number, right, wrong, missed, others) in sorted(counts.items()):
+    for (half, name), (number, right, wrong, missed, others) in sorted(counts.items()):
         table.add_row(
-            str(draw), name, str(number), str(right), str(wrong), str(missed),
+            str(half), name, str(number), str(right), str(wrong), str(missed),
             f"{right / (right + wrong):.3f}", f"{right / (right + missed):.3f}", str(others),
         )  # fmt: skip
     return table

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from streams.entities.capitals import is_in_sentence_case
+from streams.entities.capitals import whole_in_sentence_case
 from streams.entities.rows import Row
 
 _ALWAYS = (
@@ -50,7 +50,7 @@ def makes_another(text: str, start: int, end: int, rows: Sequence[Row]) -> str |
     """
     if behind := _always_behind(text, end):
         return _of_another(behind[1], rows)
-    if (behind := _in_sentences_behind(text, end)) and is_in_sentence_case(text, [(start, end)]):
+    if (behind := _in_sentences_behind(text, end)) and whole_in_sentence_case(text):
         return _of_another(behind[1], rows)
     if before := _before(text, max(0, start - _BEFORE_CHARS), start):
         return before[1]

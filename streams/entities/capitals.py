@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection
+from functools import lru_cache
 
 _WORD = re.compile(r"(?<![\w/.@])[^\W\d_][\w'\u2019-]*")
 _LONG_CHARS = 3
@@ -34,3 +35,15 @@ def is_in_sentence_case(text: str, apart: Collection[tuple[int, int]] = ()) -> b
     """Say whether most longer words, the first apart, begin with small letters."""
     words = words_of(text, [*apart, (0, 1)])
     return bool(words) and 2 * sum(word[0].islower() for word in words) >= len(words)
+
+
+@lru_cache(maxsize=2)
+def whole_in_capitals(text: str) -> bool:
+    """Say it of a text with nothing apart; asked for each name of one text after another."""
+    return is_in_capitals(text)
+
+
+@lru_cache(maxsize=2)
+def whole_in_sentence_case(text: str) -> bool:
+    """Say it of a text with nothing apart; asked for each name of one text after another."""
+    return is_in_sentence_case(text)

@@ -7,7 +7,7 @@ from enum import StrEnum
 from itertools import islice
 
 from streams.entities.another import makes_another
-from streams.entities.capitals import is_in_capitals
+from streams.entities.capitals import is_in_capitals, whole_in_capitals
 from streams.entities.exchanges import BY_NAME, code_of, full_ticker
 from streams.entities.folding import Folded, fold
 from streams.entities.gazetteer import Found, Gazetteer, Name, Owner
@@ -166,7 +166,7 @@ def _named(
         folded=(found.start, found.end),
     )
     # Where all is in capitals, they tell no name from a word.
-    is_word = found.name.text in COMMON_WORDS and is_in_capitals(text, [(start, end)])
+    is_word = found.name.text in COMMON_WORDS and whole_in_capitals(text)
     if sole is None or sole.doubt is not Doubt.NONE or is_word:
         mention.owners = owners
         mention.taken = False
