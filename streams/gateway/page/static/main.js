@@ -131,7 +131,7 @@ function drawTotals() {
   const all = showRates(totals.topics, names);
   setText(byId("fact-rate"), rate(all.rate));
   setText(byId("fact-budget"), all.inBudget);
-  showVerdicts(names, totals.verdicts);
+  showVerdicts(names, totals.verdicts, totals.now_ms);
   showLatency(totals.modalities);
   showEffort(totals.modalities);
   setHint(byId("notice"), notice(totals, broker));

@@ -20,6 +20,7 @@ const shares = ORDER.map((name) => {
 });
 
 let shown = null;
+let endedAt = 0;
 
 /** With a pointer over the plot, tell the counts of the second under it. */
 plot.addEventListener("pointermove", (event) => {
@@ -27,13 +28,13 @@ plot.addEventListener("pointermove", (event) => {
   const { left, width } = plot.getBoundingClientRect();
   const at = Math.min(shown[0].length - 1, Math.max(0, Math.floor(((event.clientX - left) / width) * shown[0].length)));
   const told = ORDER.map((name, number) => `${SIGNS[name]} ${count(shown[number][at])}`).join("  ");
-  setText(byId("verdicts-moment"), `${clock(Date.now() - 1000 * (shown[0].length - at))}  ${told}`);
+  setText(byId("verdicts-moment"), `${clock(endedAt - 1000 * (shown[0].length - at))}  ${told}`);
   byId("verdicts-moment").hidden = false;
 });
 plot.addEventListener("pointerleave", () => (byId("verdicts-moment").hidden = true));
 
-/** Show counts of each verdict, named in `names`, by second. */
-export function showVerdicts(names, seconds) {
+/** Show counts of each verdict, named in `names`, by second; the last of them is before `now`. */
+export function showVerdicts(names, seconds, now) {
   const rows = ORDER.map((name) => seconds[names.indexOf(name)]);
   const piles = [new Array(rows[0].length).fill(0)];
   for (const row of rows) piles.push(piles.at(-1).map((below, at) => below + row[at]));
@@ -42,6 +43,7 @@ export function showVerdicts(names, seconds) {
   setText(byId("verdicts-top"), `${count(top)}/s`);
   setText(byId("verdicts-half"), top % 2 ? (top / 2).toFixed(1) : count(top / 2));
   shown = rows;
+  endedAt = now;
   paths.forEach((path, at) => setAttribute(path, "d", area(piles[at], piles[at + 1], top, 100)));
   const rates = rows.map((row) => row.slice(-RATE_S).reduce((sum, one) => sum + one, 0) / RATE_S);
   rates.forEach((value, at) => setText(shares[at], rate(value)));
