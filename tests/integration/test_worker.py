@@ -53,10 +53,9 @@ async def worker(
 
 
 async def send(servers: str, *records: dict[str, Any]) -> None:
-    """Send records to the news topic and wait for their acknowledgement."""
+    """Send records to the news topic and wait for their acknowledgements."""
     async with producing(servers) as producer:
-        for record in records:
-            await producer.send_and_wait("events.news", **record)
+        await asyncio.gather(*[await producer.send("events.news", **one) for one in records])
 
 
 def headline(event_id: str, text: str = "Ferry line lifts its profit forecast") -> bytes:
