@@ -4,6 +4,8 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 ARGS   ?=
+# So many processes share the tests, each with a broker of its own; 0 runs them one after another.
+TESTERS ?= 0
 
 .PHONY: help install demo test slow faults fuzz lint bench clean
 
@@ -16,7 +18,7 @@ demo: $(VENV)/.demo  ## stream events through a broker, the models and back (ARG
 	$(BIN)/headrace demo $(ARGS)
 
 test: $(VENV)/.dev  ## the test suite, on real Kafka where a JDK or Docker is at hand
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile $(ARGS)
 
 slow: $(VENV)/.dev  ## the tests that take half a minute and more, no part of `make test`
 	$(BIN)/python -m pytest -m slow $(ARGS)

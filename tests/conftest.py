@@ -57,6 +57,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Run one test at a time on a broker that is given: its topics would be those of all."""
+    if config.getoption("--bootstrap-servers"):
+        config.option.numprocesses = 0
+
+
 @pytest.fixture(autouse=True)
 def subnormal_numbers() -> Iterator[None]:
     """Undo what loading a checkpoint sets for the thread: hypothesis refuses to go without them."""
