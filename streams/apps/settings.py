@@ -69,12 +69,21 @@ class SignalsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         return SentimentSettings(**{name: getattr(self, name) for name in names})
 
 
-def _rates(settings: "AlertsSettings | ConversationsSettings") -> RateSettings:
-    names = RateSettings.__dataclass_fields__
-    return RateSettings(**{name: getattr(settings, name) for name in names})
+class _Rated(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of an app that watches rates, and has the fields of :class:`RateSettings`."""
+
+    def __post_init__(self) -> None:
+        """Refuse thresholds that do not fit each other."""
+        _ = self.rates
+
+    @property
+    def rates(self) -> RateSettings:
+        """Return when alerts are raised and cleared."""
+        names = RateSettings.__dataclass_fields__
+        return RateSettings(**{name: getattr(self, name) for name in names})
 
 
-class AlertsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class AlertsSettings(_Rated, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Of `headrace app alerts`: defect rates of cameras and lines."""
 
     inputs: Inputs = ("results.camera",)
@@ -96,17 +105,8 @@ class AlertsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     most_evidence: Count = DEFECTS.most_evidence
     """Events kept of one subject, the newest by event time."""
 
-    def __post_init__(self) -> None:
-        """Refuse thresholds that do not fit each other."""
-        _ = self.rates
 
-    @property
-    def rates(self) -> RateSettings:
-        """Return when alerts are raised and cleared."""
-        return _rates(self)
-
-
-class ConversationsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ConversationsSettings(_Rated, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Of `headrace app conversations`: what becomes of sessions."""
 
     inputs: Inputs = ("results.transcripts",)
@@ -131,15 +131,6 @@ class ConversationsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_un
     """Least score, of all labels that count together, of a segment that counts."""
     speakers: tuple[Label, ...] = ()
     """Whose segments are evidence; unset for everybody's."""
-
-    def __post_init__(self) -> None:
-        """Refuse thresholds that do not fit each other."""
-        _ = self.rates
-
-    @property
-    def rates(self) -> RateSettings:
-        """Return when alerts are raised and cleared."""
-        return _rates(self)
 
 
 class SessionsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

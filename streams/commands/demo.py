@@ -17,7 +17,8 @@ from streams.broker import AUTO, PROVIDERS
 from streams.clients import silence_client_logs
 from streams.commands.options import config_option
 from streams.demo.report import Report
-from streams.demo.run import EMBEDDED, Demo, DemoSettings
+from streams.demo.run import Demo
+from streams.demo.settings import EMBEDDED, DemoSettings
 from streams.demo.view import View
 from streams.models import default_model
 from streams.replay.mapping import parse_map

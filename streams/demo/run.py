@@ -5,7 +5,6 @@ import tempfile
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer
@@ -15,7 +14,6 @@ from inference.clock import Clock, SystemClock
 from inference.processor import processor_name
 from inference.work import OverloadPolicy
 from schemas.errors import BrokerError
-from schemas.events import Modality
 from schemas.results import Classification
 from streams.broker import RunningBroker, open_broker
 from streams.clients import open_consumer, open_producer
@@ -25,16 +23,14 @@ from streams.demo.audit import audit
 from streams.demo.log import own_log
 from streams.demo.page import open_page
 from streams.demo.report import Report
-from streams.demo.sending import MixedMapper, ModalitySenders
+from streams.demo.sending import ModalitySenders
+from streams.demo.sent_log import SentLog
+from streams.demo.settings import DemoSettings
 from streams.demo.tally import SAMPLE_S, Tally
 from streams.demo.view import Situation
 from streams.demo.window import AnswerWindow
 from streams.demo.worker_process import WorkerProcess, running_worker
-from streams.replay.mapping import Mapper
-from streams.replay.pacing import MAX_SPEED, Pacer, make_pace
-from streams.replay.run import Replay
 from streams.replay.sending import Sender
-from streams.replay.source import LineSource
 from streams.security import Security
 from streams.settings import CONFIG_VARIABLE
 from streams.topics import (
@@ -50,44 +46,6 @@ LAST_ANSWER_S = 20.0
 POLL_S = 0.05
 EMBEDDED_PAUSE_S = 0.01
 """The embedded broker answers empty fetches at once; without a pause a core goes into asking."""
-EMBEDDED = "embedded"
-
-
-@dataclass(frozen=True, kw_only=True)
-class DemoSettings:
-    """What to show.
-
-    Attributes:
-        log: JSONL file; ``None`` for the demo's own.
-        speed: Factor on the log's time, or ``max``.
-        seconds: Stop sending after so long; ``None`` sends the whole log.
-        modalities: What the worker reads. Lines of the log that do not say what they are, are of
-            the first.
-        fields: Foreign field names by ours, of the first modality.
-        models: As of ``headrace run --model``.
-        workers: Worker processes.
-        provider: Of the broker.
-        bootstrap_servers: A broker that is there already.
-        security: How to reach that one.
-        page: Serve the live page too, and send the log again and again until stopped.
-    """
-
-    log: Path | None
-    speed: str
-    seconds: float | None
-    modalities: tuple[Modality, ...] = (Modality.NEWS,)
-    fields: dict[str, str] = field(default_factory=dict)
-    models: tuple[str, ...] = ()
-    workers: int = 1
-    provider: str = EMBEDDED
-    bootstrap_servers: str | None = None
-    security: Security = field(default_factory=Security)
-    page: bool = False
-
-    @property
-    def is_max(self) -> bool:
-        """Whether the log is sent as fast as answers come back."""
-        return self.speed.strip().lower() == MAX_SPEED
 
 
 class Demo:
@@ -97,26 +55,22 @@ class Demo:
         self._settings = settings
         self._clock = clock or SystemClock()
         self._directory = tempfile.TemporaryDirectory(prefix="headrace-")
-        self._log = str(settings.log or own_log(Path(self._directory.name)))
-        self._source = LineSource(self._log)
-        self._replay: Replay | None = None
+        path = settings.log or own_log(Path(self._directory.name))
+        self._log = SentLog(str(path), settings, self._clock)
         self._texts: dict[str, str] = {}
         self._window = AnswerWindow() if settings.is_max else None
-        self._interrupted = False
         # Of its own: on a broker that is given, nobody else's group is joined.
         self._group = f"headrace-demo-{uuid.uuid4().hex[:8]}"
         self.tally = Tally(settings.modalities)
         pace = (
             "as fast as answers come" if settings.is_max else f"at {settings.speed} times its speed"
         )
-        name = self._source.name if settings.log else "the demo's own log"
+        name = self._log.name if settings.log else "the demo's own log"
         self.situation = Situation(title=f"{name} {pace}", place="")
 
     def stop(self) -> None:
         """Send nothing more; what was sent is still answered and counted."""
-        self._interrupted = True
-        if self._replay:
-            self._replay.stop()
+        self._log.stop()
 
     async def run(self) -> Report:
         """Show it from the broker's start to the count at the end.
@@ -135,7 +89,7 @@ class Demo:
         settings = self._settings
         async with AsyncExitStack() as stack:
             directory = Path(stack.enter_context(self._directory))
-            stack.callback(self._close_log)
+            stack.callback(self._log.close)
             self.situation.phase = "starting the broker"
             broker = await stack.enter_async_context(
                 open_broker(
@@ -146,7 +100,7 @@ class Demo:
             )
             security = Security() if broker.is_ours else settings.security
             connection = Connection(broker.bootstrap_servers, "headrace-demo", security)
-            topics = sorted({name for each in self._modalities() for name in topics_of(each)})
+            topics = sorted({name for each in settings.log_modalities for name in topics_of(each)})
             await ensure_topics(connection, topics, max_message_bytes=MAX_MESSAGE_BYTES)
             caution = "" if broker.is_kafka else ", for trying out only"
             self.situation.place = f"{broker.provider} broker{caution} · {_count(settings.workers)}"
@@ -161,21 +115,14 @@ class Demo:
             since = await ends_of(consumer, {topic: counts[topic] for topic in topics})
             read = {event_topic(each) for each in settings.modalities}
             await start_at(consumer, {one: end for one, end in since.items() if one.topic in read})
-            several = len(settings.modalities) > 1
-            self.situation.phase = f"loading the model{'s' if several else ''}"
+            environment = {
+                "HEADRACE_IDLE_PAUSE_MS": f"{idle_pause_s * 1e3:g}",
+                CONFIG_VARIABLE: "",
+                **security.variables(),
+            }
             worker = await stack.enter_async_context(
-                running_worker(
-                    broker.bootstrap_servers,
-                    directory,
-                    self._worker_flags(),
-                    {
-                        "HEADRACE_IDLE_PAUSE_MS": f"{idle_pause_s * 1e3:g}",
-                        CONFIG_VARIABLE: "",
-                        **security.variables(),
-                    },
-                )
+                self._worker(broker.bootstrap_servers, directory, environment)
             )
-            await worker.until_ready()
             reader = AnswerReader(
                 consumer,
                 {one: end for one, end in since.items() if one.topic in self._answer_topics()},
@@ -190,13 +137,21 @@ class Demo:
             self.situation.phase = "counting anew from the broker"
             return await self._report(senders, consumer, since, broker)
 
-    def _modalities(self) -> list[Modality]:
-        """Return what the log may hold events of."""
-        return list(self._settings.modalities if self._settings.log else Modality)
-
     def _answer_topics(self) -> set[str]:
         """Return the topics of results and of dead letters."""
         return {topic for each in self._settings.modalities for topic in topics_of(each)[1:]}
+
+    @asynccontextmanager
+    async def _worker(
+        self, bootstrap_servers: str, directory: Path, environment: dict[str, str]
+    ) -> AsyncIterator[WorkerProcess]:
+        several = len(self._settings.modalities) > 1
+        self.situation.phase = f"loading the model{'s' if several else ''}"
+        async with running_worker(
+            bootstrap_servers, directory, self._worker_flags(), environment
+        ) as worker:
+            await worker.until_ready()
+            yield worker
 
     def _worker_flags(self) -> list[str]:
         settings = self._settings
@@ -220,7 +175,10 @@ class Demo:
     async def _sending(self, connection: Connection) -> AsyncIterator[ModalitySenders]:
         async with open_producer(connection, max_request_size=MAX_MESSAGE_BYTES) as producer:
             yield ModalitySenders(
-                {each: Sender(producer, event_topic(each)) for each in self._modalities()},
+                {
+                    each: Sender(producer, event_topic(each))
+                    for each in self._settings.log_modalities
+                },
                 frozenset(self._settings.modalities),
                 self._window,
                 self._texts.__setitem__,
@@ -253,9 +211,7 @@ class Demo:
             ends.call_later(self._settings.seconds, self.stop) if self._settings.seconds else None
         )
         await self._send(senders)
-        while self._settings.page and not self._interrupted:
-            self._close_log()
-            self._source = LineSource(self._log)
+        while self._settings.page and not self._log.stopped:
             await self._send(senders)
         if timer:
             timer.cancel()
@@ -269,31 +225,9 @@ class Demo:
         self._note(senders)
         self.situation.ended = self.tally.last_answer or self._clock.monotonic()
 
-    def _close_log(self) -> None:
-        self._source.close()
-
     async def _send(self, senders: ModalitySenders) -> None:
-        """Send the log once."""
-        settings = self._settings
-        usual = settings.modalities[0]
-        mappers = {
-            each: Mapper(
-                each,
-                fields=settings.fields if each is usual else None,
-                name=self._source.stem,
-            )
-            for each in self._modalities()
-        }
-        self._replay = Replay(
-            mapper=MixedMapper(mappers, usual),
-            sender=senders,
-            pacer=Pacer(make_pace("max" if settings.is_max else settings.speed), self._clock),
-            clock=self._clock,
-        )
-        if self._interrupted:
-            self._replay.stop()
-        progress = await self._replay.run(self._source.lines())
-        self.situation.skipped += progress.skipped.count
+        skipped = await self._log.send(senders)
+        self.situation.skipped += skipped
 
     async def _observe(self, senders: ModalitySenders) -> None:
         while True:
@@ -303,7 +237,7 @@ class Demo:
     def _note(self, senders: ModalitySenders) -> None:
         self.situation.sent = senders.sent
         self.situation.unserved = senders.unserved
-        self.situation.share_read = self._source.share_read
+        self.situation.share_read = self._log.share_read
         self.tally.sample(self._clock.monotonic(), senders.sent)
 
     async def _report(
@@ -324,7 +258,7 @@ class Demo:
             wall_s=(situation.ended or 0.0) - (situation.started or 0.0),
             unserved=situation.unserved,
             skipped=situation.skipped,
-            interrupted=self._interrupted and not self._settings.seconds,
+            interrupted=self._log.stopped and not self._settings.seconds,
             speed=self._settings.speed,
             workers=self._settings.workers,
             broker=f"{broker.provider} {broker.version}",

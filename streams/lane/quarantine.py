@@ -13,25 +13,23 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from functools import partial
 
 import structlog
 
 from inference.clock import Clock
-from inference.engine import Encoded, Engine, Prediction
+from inference.engine import Engine, Prediction
 from inference.failure import Failure
 from inference.suspects import Suspect, Suspects
-from inference.trial import CrashedError, TrialError, Trials
+from inference.trial import CrashedError, TrialError
 from inference.work import Completion, Work
-from schemas.events import Event
 from schemas.kafka import Record
 from schemas.results import Source
 from streams import metrics
 from streams.lane.event_journal import EventJournal, name_of, open_folder
-from streams.lane.sessions import Context, encode_in_context
+from streams.lane.sessions import Context
+from streams.lane.trying import Child
 from streams.lane.verdicts import Admitted
 from streams.settings import Settings
 
@@ -84,14 +82,11 @@ class Quarantine:
         self._suspects = suspects
         self.journal = journal
         self._clock = clock
-        self._load = load
-        self._timeout_s = timeout_s
+        self._child = Child(load, timeout_s)
         self.known: dict[bytes, Suspect] = {}
         self._cases: deque[_Case] = deque()
         self._apart: set[bytes] = set()
         self._working: asyncio.Task[None] | None = None
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="headrace-trials")
-        self._trials: tuple[str, Trials] | None = None
         self._failure = Failure()
         self.failure = self._failure.future
         """Fails when what became of a suspect could not be handed over."""
@@ -154,9 +149,9 @@ class Quarantine:
         if self._working is not None:
             self._working.cancel()
             # A trial that is under way ends with its child.
-            self._end_child()
+            self._child.end()
             await asyncio.gather(self._working, return_exceptions=True)
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        self._child.close()
         self._failure.close()
 
     async def _work(self) -> None:
@@ -173,7 +168,7 @@ class Quarantine:
                     _tell(case, outcome)
                     case.ward.deliver_one(outcome)
         finally:
-            self._end_child()
+            self._child.end()
 
     async def _outcome(self, case: _Case) -> Completion | None:
         """Try one event, as often as the child cannot be started; ``None`` if it is over."""
@@ -186,7 +181,10 @@ class Quarantine:
             started = self._clock.monotonic()
             try:
                 with self.journal.trying(case.name):
-                    outcome = await self._attempt(case, suspect.deaths)
+                    event = case.work.handle.inbound.event
+                    outcome = await self._child.attempt(
+                        case.ward.model, event, case.context, deaths=suspect.deaths
+                    )
             except TrialError as error:
                 wait_s = RETRY_S[min(failures, len(RETRY_S) - 1)]
                 failures += 1
@@ -195,18 +193,6 @@ class Quarantine:
             else:
                 return self._judged(case, outcome, self._clock.monotonic() - started)
         return None
-
-    async def _attempt(self, case: _Case, deaths: int) -> Prediction | Exception:
-        model = case.ward.model
-        if self._trials is None or self._trials[0] != model:
-            self._end_child()
-            trials = Trials(partial(self._load, model), timeout_s=self._timeout_s)
-            self._trials = model, trials
-        event = case.work.handle.inbound.event
-        attempt = partial(
-            self._trials[1].attempt, partial(_encode, event, case.context), deaths=deaths
-        )
-        return await asyncio.get_running_loop().run_in_executor(self._thread, attempt)
 
     def _judged(self, case: _Case, outcome: Prediction | Exception, took_s: float) -> Completion:
         waited_s = self._clock.monotonic() - case.work.arrival - took_s
@@ -226,11 +212,6 @@ class Quarantine:
             self._suspects.forget(name)
         except OSError as error:
             log.warning("suspect_not_forgotten", error=repr(error))
-
-    def _end_child(self) -> None:
-        trials, self._trials = self._trials, None
-        if trials is not None:
-            trials[1].close()
 
 
 class Ward:
@@ -282,11 +263,6 @@ def _tell(case: _Case, outcome: Completion) -> None:
     else:
         metrics.SUSPECTS.labels("answered").inc()
         log.info("suspect_answered", suspect=name, failed=outcome.error is not None)
-
-
-def _encode(event: Event, context: Context, engine: Engine) -> Encoded:
-    (encoded,) = encode_in_context(engine, [event], [context])
-    return encoded
 
 
 def open_quarantine(

@@ -189,8 +189,8 @@ async def test_without_a_child_suspects_wait(
         ward.admit(headline("a"), headline("b"))
         await ward.drained()
         assert [one.event_id for one in ward.results()] == ["b"]
-        ward.quarantine._load = open_crashing
-        ward.quarantine._end_child()
+        ward.quarantine._child._load = open_crashing
+        ward.quarantine._child.end()
         await ward.until_ended(2)
         assert {one.event_id for one in ward.results()} == {"a", "b"}
 
