@@ -4,21 +4,24 @@ Faust 0.15 makes its clients from settings of its own: they know no login tokens
 what aborted transactions left, and write without idempotence. The classes here put ours in their
 place. And its consumer drops every record whose offset is below one that it has handed out: after
 a rebalance that has lost records, which were put back to be read again. Others it drops because
-their partitions are paused, and does not put back. Ours drops none; what comes twice is known by
-its offset where it is taken.
+their partitions are paused, and does not put back. Ours numbers fetches, so that it knows when one
+is missing, and goes back then; what comes twice is known by its offset where it is taken.
 """
 
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import faust
+import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import IllegalStateError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
+
+log = structlog.get_logger("streams.apps.fetching")  # that of this module is Faust's
 
 HEARTBEATS = 4
 """Heartbeats within the time after which a silent member is given up."""
@@ -58,7 +61,42 @@ class _NothingRead(dict[Any, Any]):
         pass
 
 
+class _Fetched(dict[TopicPartition, Any]):
+    """What one fetch brought; moves the consumer's position.
+
+    Attributes:
+        since: Number of the seek before it.
+        number: How many fetches brought something since then, before this one; those of them that
+            nobody has seen were lost on the way.
+    """
+
+    def __init__(self, records: Mapping[TopicPartition, Any], since: int, number: int) -> None:
+        super().__init__(records)
+        self.since = since
+        self.number = number
+
+
 class _ConsumerThread(driver.AIOKafkaConsumerThread):
+    _since = 0
+    _number = 0
+
+    async def go_to(self, positions: Mapping[TopicPartition, int], number: int) -> None:
+        """Seek, from the consumer's own thread."""
+        await self.call_thread(self._go_to, positions, number)
+
+    async def _go_to(self, positions: Mapping[TopicPartition, int], number: int) -> None:
+        consumer = self._ensure_consumer()
+        for place, offset in positions.items():
+            consumer.seek(place, offset)
+        self._since, self._number = number, 0
+
+    async def _fetch_records(self, *arguments: Any, **named: Any) -> dict[TopicPartition, Any]:
+        records = await super()._fetch_records(*arguments, **named)
+        # The position has moved in this very turn of the thread's loop.
+        fetched = _Fetched(records, self._since, self._number)
+        self._number += bool(records)
+        return fetched
+
     def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
         del transport
         clients: ClientSettings = self.app.clients  # type: ignore[attr-defined]
@@ -95,26 +133,34 @@ class _Consumer(driver.Consumer):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._read_offset: MutableMapping[Any, Any] = _NothingRead()
+        self._seeks = 0
+        self._handed_out = 0
+        """Fetches that brought something since the last seek."""
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:  # noqa: ASYNC109
         """Hand out what was fetched; of what cannot be handed out now, nothing is lost.
 
         A rebalance pauses partitions while a fetch is under way, which then brings records of them
-        all the same. Faust drops those; where nothing was committed before, it does not go back.
+        all the same; and it leaves fetches alone whose answer nobody waits for any more. Faust
+        drops those records; where nothing was committed before, it does not go back.
         """
-        records, active = await self._wait_next_records(timeout)
-        if not records or self.should_stop:
-            return
-        generation, dropped = self.app.consumer_generation_id, not self.flow_active
-        for place, record in () if dropped else self.scheduler.iterate(records):
+        fetched, active = await self._wait_next_records(timeout)
+        if not isinstance(fetched, _Fetched) or self.should_stop or fetched.since != self._seeks:
+            return  # there was no fetch, or the seek after it has its records read again
+        generation = self.app.consumer_generation_id
+        expected = self._handed_out
+        self._handed_out += bool(fetched)
+        complete = self.flow_active and fetched.number == expected
+        for place, record in self.scheduler.iterate(fetched) if complete else ():
             if not self.flow_active or self.app.consumer_generation_id != generation:
-                dropped = True
+                complete = False
                 break
             if active is None or place in active or place in self._buffered_partitions:
                 yield place, self._to_message(place, record)
             else:
-                dropped = True
-        if dropped:
+                complete = False
+        if not complete:
+            log.info("records_read_again", missed=fetched.number - expected)
             # What is not assigned any more need not be read again by this member.
             with contextlib.suppress(IllegalStateError):
                 await self.perform_seek()
@@ -126,7 +172,9 @@ class _Consumer(driver.Consumer):
             IllegalStateError: A partition is not assigned any more.
         """
         if positions := self.app.positions():  # type: ignore[attr-defined]
-            await self.seek_wait(positions)
+            self._seeks += 1
+            self._handed_out = 0
+            await cast("_ConsumerThread", self._thread).go_to(positions, self._seeks)
 
     def _new_consumer_thread(self) -> driver.AIOKafkaConsumerThread:
         return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)

@@ -288,6 +288,7 @@ class Runtime:
         self._taking.next = dict(self._committed)
         for key, state in self._tables.items():
             self._waker.ask(key, state)
+        self._faust.flow_control.clear()
         self.is_open = True
         log.info("partitions_taken_over", partitions=len(owned), keys=len(self._tables))
 

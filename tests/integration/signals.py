@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Iterable
 
 from aiokafka import ConsumerRecord
 
@@ -24,7 +25,9 @@ async def compare(run: AppRun, results: Keyed) -> None:
             break
         await asyncio.sleep(0.5)
     missing = sorted(wanted.keys() - found.keys())
-    assert not missing, f"{len(missing)} of {len(wanted)} missing: {missing[:5]}\n{run.logs()}"
+    assert not missing, (
+        f"{len(missing)} of {len(wanted)} missing: {gaps(missing, found)}\n{run.logs()}"
+    )
     assert found.keys() == wanted.keys()
     differ = [
         name
@@ -32,6 +35,20 @@ async def compare(run: AppRun, results: Keyed) -> None:
         if (record.key, record.value) != (wanted[name].key, wanted[name].value)
     ]
     assert not differ, told(differ, found, wanted, run)
+
+
+def gaps(missing: list[str], found: Iterable[str]) -> list[str]:
+    """Say of each ticker what is missing, and up to where signals were found."""
+    last: dict[str, int] = defaultdict(int)
+    lost: dict[str, list[int]] = defaultdict(list)
+    for name in found:
+        last[name.split(":")[0]] = max(last[name.split(":")[0]], int(name.split(":")[-2]))
+    for name in missing:
+        lost[name.split(":")[0]].append(int(name.split(":")[-2]))
+    return [
+        f"{ticker}: {len(those)} from {min(those)} to {max(those)}, found up to {last[ticker]}"
+        for ticker, those in lost.items()
+    ]
 
 
 def check_once(derived: list[ConsumerRecord]) -> None:

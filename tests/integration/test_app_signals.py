@@ -147,4 +147,5 @@ async def disturb(member: AppProcess, chance: random.Random) -> None:
         return
     member.process.send_signal(signal.SIGSTOP)
     await asyncio.sleep(SESSION_MS / 1e3 * (0.4 if kind == "short sleep" else 1.8))
-    member.process.send_signal(signal.SIGCONT)
+    if member.process.returncode is None:  # it may have ended before it was stopped
+        member.process.send_signal(signal.SIGCONT)

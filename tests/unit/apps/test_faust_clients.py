@@ -7,7 +7,7 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import IllegalStateError
 
-from streams.apps.faust_clients import ClientSettings, FaustApp
+from streams.apps.faust_clients import ClientSettings, FaustApp, _Fetched
 from tests.fakes.changelog import record
 
 ONE, TWO = (TopicPartition("results.news", number) for number in range(2))
@@ -25,21 +25,27 @@ class Member:
             positions=lambda: self.next,
         )
         self.consumer: Any = app.consumer
-        self.consumer.seek_wait = self._seek
+        self.consumer._thread.go_to = self._seek
         self.consumer._wait_next_records = self._fetch
         self.consumer.resume_flow()
         self.active = {ONE, TWO}
         self.is_assigned = True
         self.sought: list[Mapping[TopicPartition, int]] = []
+        self.since = self.number = 0
+        self.is_drained = False
 
-    async def _seek(self, positions: Mapping[TopicPartition, int]) -> None:
+    async def _seek(self, positions: Mapping[TopicPartition, int], number: int) -> None:
         if not self.is_assigned:
             raise IllegalStateError
         self.sought.append(dict(positions))
+        self.since, self.number = number, 0
 
-    async def _fetch(self, _: float) -> tuple[dict[TopicPartition, list[Any]], Any]:
+    async def _fetch(self, _: float) -> tuple[_Fetched, Any]:
+        if self.is_drained:
+            return _Fetched({}, self.since, self.number), self.active
         found = {place: [record(place, at, b"", b"") for at in (0, 1)] for place in (ONE, TWO)}
-        return found, self.active
+        self.number += 1
+        return _Fetched(found, self.since, self.number - 1), self.active
 
     async def fetch(self) -> list[tuple[int, int]]:
         """Return partition and offset of what one fetch hands out."""
@@ -57,7 +63,8 @@ async def member() -> AsyncIterator[Member]:
 
 async def test_what_was_fetched_is_handed_out(member: Member) -> None:
     """And nothing is read again."""
-    assert await member.fetch() == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    for _ in range(3):
+        assert await member.fetch() == [(0, 0), (0, 1), (1, 0), (1, 1)]
     assert member.sought == []
 
 
@@ -92,3 +99,26 @@ async def test_a_member_that_owns_nothing_seeks_nothing(member: Member) -> None:
     member.active = set()
     assert await member.fetch() == []
     assert member.sought == []
+
+
+async def test_a_fetch_that_nobody_waited_for_is_made_again(member: Member) -> None:
+    """What comes after it would pass its records over."""
+    assert len(await member.fetch()) == 4
+    member.number += 1
+    assert await member.fetch() == []
+    assert member.sought == [{ONE: 0, TWO: 7}]
+    assert len(await member.fetch()) == 4
+    member.number += 1
+    member.is_drained = True
+    assert await member.fetch() == await member.fetch() == []
+    assert len(member.sought) == 2
+
+
+async def test_a_fetch_from_before_a_seek_counts_for_nothing(member: Member) -> None:
+    """The seek has its records read again."""
+    await member.consumer.perform_seek()
+    member.since = 0
+    assert await member.fetch() == []
+    member.since, member.number = 1, 0
+    assert len(await member.fetch()) == 4
+    assert len(member.sought) == 1
