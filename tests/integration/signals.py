@@ -11,7 +11,7 @@ from schemas import Classification, Outbound, decode_signal
 from streams.apps.signals import signals
 from tests.integration.app import AppRun, latest, name_of, replayed
 
-SETTLED_S = 90.0
+SETTLED_S = 240.0
 Keyed = list[tuple[bytes, Classification]]
 
 

@@ -10,17 +10,43 @@ import pytest
 
 from streams.apps.taking import own_topics
 from streams.clients import open_admin
+from streams.security import Mechanism, Protocol, Security
 from tests.integration.app import AppRun, headlines, publish
-from tests.integration.security.conftest import Vault
-from tests.integration.security.grants import GROUP, READ, TOPIC, WRITE, allow, withdraw
+from tests.integration.security.conftest import Vault, unsigned_token
+from tests.integration.security.grants import (
+    DESCRIBE,
+    GROUP,
+    READ,
+    TOPIC,
+    TRANSACTIONAL_ID,
+    WRITE,
+    allow,
+    withdraw,
+)
 from tests.integration.worker import read_all
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(120)]
 PATIENCE_S = 40.0
 
 
-async def test_an_app_runs_on_a_broker_that_asks_who_is_there(vault: Vault, tmp_path: Path) -> None:
-    """Its consumer and its producer speak TLS and log in, on topics that were made for it."""
+def token_login(vault: Vault) -> Security:
+    """Return the settings of who logs in with a token out of a file."""
+    return Security(
+        protocol=Protocol.SASL_SSL,
+        ca_file=str(vault.authority.certificate),
+        mechanism=Mechanism.OAUTHBEARER,
+        token_file=vault.file("token-of-app", unsigned_token("ada")),
+    )
+
+
+@pytest.mark.parametrize("exactly_once", [False, pytest.param(True, marks=pytest.mark.slow)])
+async def test_an_app_runs_on_a_broker_that_asks_who_is_there(
+    vault: Vault, tmp_path: Path, *, exactly_once: bool
+) -> None:
+    """Its clients speak TLS and log in, on topics that were made for it.
+
+    By name and password; with exactly once by a token, and with rights to its transactional ids.
+    """
     unique = uuid.uuid4().hex[:12]
     inputs, output, prefix = f"results.{unique}", f"signals.{unique}", f"app.{unique}"
     own = own_topics(f"{prefix}-signals")
@@ -31,12 +57,18 @@ async def test_an_app_runs_on_a_broker_that_asks_who_is_there(vault: Vault, tmp_
         (TOPIC, output, WRITE),
         *((TOPIC, each, right) for each in own for right in (READ, WRITE)),
     )
+    login, delivery = vault.login(), "at_least_once"
+    if exactly_once:
+        identity = f"{prefix}-signals/{own[0]}/0"
+        rights += tuple((TRANSACTIONAL_ID, identity, right) for right in (WRITE, DESCRIBE))
+        delivery, login = "exactly_once", token_login(vault)
     run = AppRun(vault.broker.bootstrap_servers, tmp_path, "signals", inputs, output, prefix)
     async with open_admin(vault.superuser) as admin:
         await allow(admin, "ada", *rights)
         process = await run.start(
             HEADRACE_CREATE_TOPICS="false",
-            **{name: text for name, text in vault.login().variables().items() if text},
+            HEADRACE_APPS__DELIVERY=delivery,
+            **{name: text for name, text in login.variables().items() if text},
         )
         try:
             await process.until_ready()
