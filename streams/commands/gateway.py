@@ -11,6 +11,7 @@ import structlog
 from schemas.errors import ConfigurationError
 from schemas.events import Modality
 from streams.commands.options import settings_options
+from streams.gateway.descriptors import make_room
 from streams.gateway.server import Gateway, serve
 from streams.gateway.tokens import read_ingest_tokens, read_tokens
 from streams.logs import configure
@@ -45,6 +46,7 @@ def command(*, settings: Settings, host: str | None, port: int | None) -> None:
     tokens = read_tokens(told)
     connection = settings.connection("headrace-gateway")
     connection.client_options()  # files that cannot be read are told of at once
+    make_room(told.max_clients)
     gateway = Gateway(
         connection,
         told,

@@ -89,8 +89,8 @@ class Endpoint:
 
     async def _answer(self, response: aiohttp.ClientResponse) -> Answer:
         body = await _beginning(response)
-        text = " ".join(body.decode("utf-8", "replace").split())
-        told = f"{response.status} {response.reason or ''}".strip()
+        text = _shown(body.decode("utf-8", "replace"))
+        told = _shown(f"{response.status} {response.reason or ''}")
         if text:
             told += f": {text}"
         now = datetime.fromtimestamp(self._wall(), UTC)
@@ -112,10 +112,18 @@ async def _beginning(response: aiohttp.ClientResponse) -> bytes:
     return bytes(found)
 
 
+def _shown(text: str) -> str:
+    """Return a text in one line that does nothing to a terminal which shows it."""
+    line = " ".join(text.split())
+    return "".join(each if each.isprintable() else "\ufffd" for each in line)
+
+
 def _why(error: Exception, timeout_ms: float) -> str:
     if isinstance(error, TimeoutError):
         return f"no answer in {timeout_ms:g} ms"
-    return f"no answer: {str(error) or type(error).__name__}"[:TOLD_CHARS]
+    # The whole text of one that is no HTTP has the URL, of which the path may be a secret.
+    text = error.message if isinstance(error, aiohttp.ClientResponseError) else str(error)
+    return f"no answer: {_shown(text) or type(error).__name__}"[:TOLD_CHARS]
 
 
 def _token(field: str, file: str) -> str:

@@ -82,6 +82,15 @@ async def test_no_more_of_an_answer_is_read_than_is_told() -> None:
     assert sent >= READ_BYTES
 
 
+async def test_what_an_endpoint_says_does_nothing_to_the_terminal_that_shows_it() -> None:
+    """It stands in logs, dead letters and the output of --test."""
+    async with receiving() as receiver:
+        receiver.replies.append(Reply(500, body="gone\x1b]0;owned\x07\r\n\x00caf\u00e9".encode()))
+        assert (await post(receiver.url)).told.endswith(
+            ": gone\ufffd]0;owned\ufffd \ufffdcaf\u00e9"
+        )
+
+
 async def test_silence_and_a_closed_door_are_no_answer() -> None:
     """Within the time that is allowed."""
     async with receiving() as receiver:
@@ -96,7 +105,7 @@ async def test_silence_and_a_closed_door_are_no_answer() -> None:
 
 
 async def test_what_is_no_http_is_no_answer() -> None:
-    """Whatever it is that answers."""
+    """Whatever it is; what is told of it has one line, and not the path, which may be a secret."""
 
     async def mumble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -105,8 +114,12 @@ async def test_what_is_no_http_is_no_answer() -> None:
 
     server = await asyncio.start_server(mumble, "127.0.0.1", 0)
     async with server:
-        answer = await post(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+        port = server.sockets[0].getsockname()[1]
+        answer = await post(f"http://127.0.0.1:{port}/hooks/sesame")
     assert answer.status is None
+    assert answer.told.startswith("no answer: Bad status line")
+    assert answer.told.isprintable()
+    assert "sesame" not in answer.told
 
 
 async def test_rest_is_read_from_the_answer() -> None:
