@@ -9,7 +9,15 @@ import structlog
 from streams import metrics
 from streams.entities.gazetteer import Gazetteer
 from streams.entities.linker import Linker
-from streams.entities.reading import SHIPPED, Content, read_content, rows_of
+from streams.entities.reading import (
+    MOST_TOLD,
+    SHIPPED,
+    Content,
+    GazetteerError,
+    read_content,
+    usable_rows,
+)
+from streams.entities.rows import Row
 from streams.entities.settings import Entities
 
 log = structlog.get_logger(__name__)
@@ -27,7 +35,7 @@ def load_gazetteer(settings: Entities) -> Gazetteer:
     Raises:
         GazetteerError: A file cannot be read, or rows of it cannot be used.
     """
-    return compiled(_contents(settings))
+    return compiled(_contents(settings), skip_bad_rows=settings.skip_bad_rows)
 
 
 def open_linker(settings: Entities) -> Linker | None:
@@ -43,13 +51,30 @@ def open_linker(settings: Entities) -> Linker | None:
     return linker
 
 
-def compiled(contents: list[Content]) -> Gazetteer:
+def compiled(contents: list[Content], *, skip_bad_rows: bool) -> Gazetteer:
     """Compile files, later ones over earlier ones.
 
     Raises:
-        GazetteerError: Rows of them cannot be used.
+        GazetteerError: Rows of them cannot be used, and are not to be left out, or nothing of a
+            file can be, or rows contradict each other.
     """
-    return Gazetteer([rows_of(one) for one in contents], version_of(contents))
+    lists = [_rows(one, skip_bad_rows=skip_bad_rows) for one in contents]
+    return Gazetteer(lists, version_of(contents))
+
+
+def _rows(content: Content, *, skip_bad_rows: bool) -> list[Row]:
+    rows, problems = usable_rows(content)
+    if problems and not skip_bad_rows:
+        raise GazetteerError(problems)
+    if problems:
+        log.warning(
+            "gazetteer_rows_skipped",
+            file=str(content.path),
+            problems=len(problems),
+            kept=len(rows),
+            told=problems[:MOST_TOLD],
+        )
+    return rows
 
 
 def version_of(contents: list[Content]) -> str:
@@ -118,7 +143,7 @@ class Reloader:
         contents = _contents(self._settings)
         if version_of(contents) == self._linker.gazetteer.version:
             return None
-        return compiled(contents)
+        return compiled(contents, skip_bad_rows=self._settings.skip_bad_rows)
 
     def _refuse(self, error: Exception) -> None:
         metrics.GAZETTEER_LOADS.labels("refused").inc()

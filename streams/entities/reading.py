@@ -62,6 +62,18 @@ def rows_of(content: Content) -> list[Row]:
     Raises:
         GazetteerError: Rows cannot be used; names file, row, column, value and remedy of each.
     """
+    rows, problems = usable_rows(content)
+    if problems:
+        raise GazetteerError(problems)
+    return rows
+
+
+def usable_rows(content: Content) -> tuple[list[Row], list[str]]:
+    """Read those companies of a file that can be used, and what is wrong with the others.
+
+    Raises:
+        GazetteerError: None can be, whatever they hold: it is not UTF-8, or has no good row.
+    """
     name = content.path.name
     try:
         text = content.data.decode("utf-8-sig")
@@ -80,11 +92,9 @@ def rows_of(content: Content) -> list[Row]:
         problems += map(str, wrong)
         if row is not None:
             rows.append(row)
-    if problems:
-        raise GazetteerError(problems)
     if not rows:
-        raise GazetteerError([f"{name}: has no rows; write one company a line"])
-    return rows
+        raise GazetteerError(problems or [f"{name}: has no rows; write one company a line"])
+    return rows, problems
 
 
 def _csv_cells(text: str, name: str) -> Iterator[tuple[str, dict[str, Any] | str]]:
@@ -95,10 +105,12 @@ def _csv_cells(text: str, name: str) -> Iterator[tuple[str, dict[str, Any] | str
         if wrong := _header_problem(header):
             yield f"{name}: row 1", wrong
             return
+        last = reader.line_num
         for cells in reader:
+            # A cell may hold line breaks: told is where its row begins.
+            where, last = f"{name}: row {last + 1}", reader.line_num
             if not any(cells):
                 continue
-            where = f"{name}: row {reader.line_num}"
             if len(cells) > len(header):
                 yield (
                     where,

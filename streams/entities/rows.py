@@ -96,9 +96,9 @@ def row_of(cells: Mapping[str, Any], where: str) -> tuple[Row | None, list[Probl
             continue
         if value is None or value in ("", []):
             continue
-        remedy = _list_remedy(value) if column in LISTS else _text_remedy(value)
-        if remedy:
-            problems.append(Problem(where, column, value, remedy))
+        bad = _bad_list(value) if column in LISTS else _bad_text(value)
+        if bad:
+            problems.append(Problem(where, column, *bad))
         elif column in LISTS:
             values[column] = tuple(dict.fromkeys(each.strip() for each in value))
         else:
@@ -123,13 +123,18 @@ def _text_remedy(value: Any) -> str | None:
     return None
 
 
-def _list_remedy(value: Any) -> str | None:
+def _bad_text(value: Any) -> tuple[Any, str] | None:
+    remedy = _text_remedy(value)
+    return None if remedy is None else (value, remedy)
+
+
+def _bad_list(value: Any) -> tuple[Any, str] | None:
+    """Return what cannot be used of a list, itself or a member, and what to do with it."""
     if not isinstance(value, list):
-        return f"write a list; in a CSV file separate its members by {LIST_SEPARATOR}"
+        return value, f"write a list; in a CSV file separate its members by {LIST_SEPARATOR}"
     if len(value) > LIST_ITEMS:
-        return f"write at most {LIST_ITEMS} members"
-    bad = [remedy for each in value if (remedy := _text_remedy(each))]
-    return f"for every member of the list: {bad[0]}" if bad else None
+        return value, f"write at most {LIST_ITEMS} members"
+    return next((bad for each in value if (bad := _bad_text(each))), None)
 
 
 def _problems(row: Row) -> Iterator[Problem]:

@@ -14,6 +14,8 @@ class Entities(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """A list of companies of your own, ``.csv`` or ``.jsonl``; read again when it changes."""
     extend_default: bool = True
     """Add ``file`` to the list that ships; false puts it in its place."""
+    skip_bad_rows: bool = False
+    """Leave out rows of ``file`` that cannot be used, and log them; false refuses the file."""
     min_evidence: Annotated[int, msgspec.Meta(ge=0, le=4)] = 1
     """How many signs a name that is also a word, or somebody else's, needs beside it; 0 takes it
     wherever it has a capital."""

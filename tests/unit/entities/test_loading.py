@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
@@ -85,7 +86,7 @@ async def test_whatever_a_list_does_the_old_one_stays(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Even what nobody has thought of does not end the worker."""
-    monkeypatch.setattr(loading, "compiled", lambda _: 1 // 0)
+    monkeypatch.setattr(loading, "compiled", lambda *_, **__: 1 // 0)
     rig.write("Nova Lines,NOV")
     with capture_logs() as logs:
         await rig.look()
@@ -150,3 +151,27 @@ def test_nothing_is_looked_for_when_it_is_switched_off() -> None:
 
 def _metric(name: str, **labels: str) -> float:
     return REGISTRY.get_sample_value(name, labels) or 0.0
+
+
+def test_bad_rows_are_left_out_where_that_is_asked_for(tmp_path: Path) -> None:
+    """With a warning that names each; otherwise one refuses the file."""
+    file = tmp_path / "mine.csv"
+    file.write_text(HEADER + "Harbour Lines,HBR\nGlow,glw\n,XYZ\n", encoding="utf-8")
+    strict = Entities(file=str(file), extend_default=False)
+    with pytest.raises(GazetteerError):
+        load_gazetteer(strict)
+    with capture_logs() as logs:
+        made = load_gazetteer(msgspec.structs.replace(strict, skip_bad_rows=True))
+    assert [row.ticker for row in made.rows] == ["HBR"]
+    (warned,) = logs
+    assert warned["event"] == "gazetteer_rows_skipped"
+    assert (warned["kept"], warned["problems"]) == (1, 2)
+    assert warned["told"][0].startswith("mine.csv: row 3, ticker: value is 'glw'")
+
+
+def test_a_file_without_one_good_row_is_refused_all_the_same(tmp_path: Path) -> None:
+    """A worker with no companies is not what was asked for."""
+    file = tmp_path / "mine.csv"
+    file.write_text(HEADER + "Glow,glw\n", encoding="utf-8")
+    with pytest.raises(GazetteerError, match="row 2, ticker"):
+        load_gazetteer(Entities(file=str(file), extend_default=False, skip_bad_rows=True))

@@ -85,13 +85,20 @@ def test_what_is_wrong_is_named_with_its_remedy(text: str, told: str) -> None:
         ("[]", "mine.jsonl: row 1: value is an array of 0 items; write one object a line"),
         ('{"name": 3, "ticker": "A"}', "row 1, name: value is 3; write a text"),
         ('{"name": "Ab", "aliases": "x"}', "row 1, aliases: value is 'x'; write a list"),
-        ('{"name": "Ab", "aliases": [1]}', "row 1, aliases: value is an array"),
+        ('{"name": "Ab", "aliases": [1]}', "row 1, aliases: value is 1; write a text"),
         ('{"name": "Ab", "tick": "A"}', "row 1, tick: value is 'A'; is no column"),
     ],
 )
 def test_the_same_in_json(line: str, told: str) -> None:
     """A wrong type is told as well."""
     assert told in problems(line, "mine.jsonl")[0]
+
+
+def test_a_row_is_numbered_by_the_line_it_begins_in() -> None:
+    """Also one whose cells hold line breaks, and those behind it."""
+    told = problems('name,ticker,aliases\n\n"Harbour",HBR,"A\nB"\nGlow,glw,\n')
+    assert told[0].startswith("mine.csv: row 3, aliases: value is 'A\\nB'; write a text that can")
+    assert told[1].startswith("mine.csv: row 5, ticker: value is 'glw'")
 
 
 def test_all_that_is_wrong_is_told_at_once() -> None:
