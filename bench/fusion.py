@@ -31,7 +31,11 @@ from streams.apps.waking import Alarms
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
 SETTINGS = FusionSettings(streams=tuple(Modality), window_s=5.0)
-INTERVALS_S = (600.0, 300.0, 120.0, 60.0, 30.0, 15.0)
+INTERVALS_S = (300.0, 120.0, 60.0, 15.0)
+VARIED_S = 60.0
+"""Interval at which the other loads are tried."""
+FEW = 20
+"""Entities below that interval, so that the run stays short."""
 VARIANTS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("", {}),
     (", news dated 2 s late", {"off_s": (2.0, 0.0, 0.0)}),
@@ -116,6 +120,10 @@ def main() -> None:
     found: list[tuple[str, Audit]] = []
     for seed in range(options.seed, options.seed + options.seeds):
         for interval_s, (variant, changes) in product(options.intervals, VARIANTS):
+            if variant and interval_s != VARIED_S:
+                continue
+            if interval_s < VARIED_S:
+                changes = {"entities": FEW}  # noqa: PLW2901 - of this row
             one = replace(load, interval_s=interval_s, seed=seed, **changes)
             name = f"every {interval_s:g} s{variant}, seed {seed}"
             audited, told = simulate(one)

@@ -62,6 +62,8 @@ class FusionSettings:
         lateness_s: Seconds of event time that a part may be behind the newest of its key.
         most_parts: Parts of one key that are kept.
         required: Streams without which there is no answer.
+        repeat_s: Seconds of event time in which images of one key that have the same label are one
+            part; 0 for none.
     """
 
     streams: tuple[Modality, ...] = (Modality.NEWS, Modality.CAMERA)
@@ -70,6 +72,7 @@ class FusionSettings:
     lateness_s: float = 120.0
     most_parts: int = 200
     required: tuple[Modality, ...] = ()
+    repeat_s: float = 0.0
 
 
 class Part(msgspec.Struct, frozen=True, array_like=True):
@@ -85,7 +88,8 @@ class Part(msgspec.Struct, frozen=True, array_like=True):
     arrived: float
     """When its first result arrived here, in seconds since the epoch."""
     rank: tuple[int, int, str]
-    """The greatest counts: offset of the event, revision, id of the result."""
+    """The greatest counts: offset of the event (of images that are one part, the earlier one),
+    revision, id of the result."""
     label: str | None
     score: float | None
     verdict: Verdict

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 
 import msgspec
 
@@ -22,6 +23,8 @@ RESULTS = {
 
 _PART = msgspec.json.Decoder(Part | float)
 _STATE = msgspec.json.Decoder(Kept)
+MEMORY = 256
+"""Keys whose states are remembered as they were read, so that what changes nothing costs little."""
 
 
 def fusion(
@@ -44,12 +47,12 @@ def fusion(
 
     def spread(result: Classification) -> Iterator[tuple[str, bytes]]:
         if result.modality in chosen.streams:
-            part = msgspec.json.encode(part_of(result, clock()))
+            part = msgspec.json.encode(part_of(result, clock(), chosen.repeat_s))
             for name in keys_of(result):
                 yield name, part
 
     def step(name: str, state: bytes | None, part: bytes) -> Step | None:
-        kept = Kept() if state is None else _STATE.decode(state)
+        kept = Kept() if state is None else _kept(state)
         new = _PART.decode(part)
         fuser = Fuser(name, chosen)
         taken = fuser.take(kept, new) if isinstance(new, Part) else fuser.elapse(kept, new)
@@ -59,32 +62,41 @@ def fusion(
         return Step(msgspec.json.encode(kept), tuple(map(encode_fused, answers)))
 
     def wake(_: str, state: bytes) -> Wake | None:
-        at = _STATE.decode(state).wake_at
+        at = _kept(state).wake_at
         return None if at is None else Wake(at, msgspec.json.encode(at))
 
     inputs = tuple(RESULTS[stream] for stream in chosen.streams)
     return KeyedApp("fusion", inputs, "fused.events", spread, step, wake)
 
 
-def part_of(result: Classification, arrived: float) -> Part:
+@lru_cache(MEMORY)
+def _kept(state: bytes) -> Kept:
+    return _STATE.decode(state)
+
+
+def part_of(result: Classification, arrived: float, repeat_s: float = 0.0) -> Part:
     """Return what a result says; later texts of a segment replace earlier ones.
 
     Args:
         result: Of an expected stream.
         arrived: When it was read, in seconds since the epoch.
+        repeat_s: Seconds in which images with the same label are one part: the first of them.
     """
-    source = result.source
-    event = f"{source.topic}:{source.partition}:{source.offset}"
+    source, at = result.source, result.event_time.timestamp()
+    event, order = f"{source.topic}:{source.partition}:{source.offset}", source.offset
     if result.session_id is not None and result.segment is not None:
         event = f"segment:{result.session_id}:{result.segment}"
+    if repeat_s and result.modality is Modality.CAMERA:
+        # Cut by the clock, not by the first that came, so that their order changes nothing.
+        event, order = f"images:{result.label}:{int(at // repeat_s)}", -round(1e6 * at)
     return Part(
         stream=result.modality,
         event=event,
-        at=result.event_time.timestamp(),
+        at=at,
         published=result.result_time.timestamp(),
         arrived=arrived,
         rank=(
-            source.offset,
+            order,
             result.revision,
             result_id(source, result.model.digest, result.revision),
         ),

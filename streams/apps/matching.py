@@ -254,6 +254,8 @@ def _joined(found: Sequence[_Indices], spots: Sequence[Spot], by: Weighing) -> l
     """Join groups that can be, the likeliest first; return all, the earliest first."""
     whole = [group for group in found if len(group) == by.streams]
     loose = sorted(group for group in found if len(group) < by.streams)
+    if len({spots[at].stream for group in loose for at in group}) < 2:  # noqa: PLR2004 - a pair
+        return sorted(found)
     pairs = [
         (-_gain(ours, theirs, spots, by), ours, theirs)
         for ours, theirs in combinations(loose, 2)

@@ -205,6 +205,8 @@ class FusionAppSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     """Seconds of event time that a result may be behind the newest of its key."""
     most_parts: Annotated[int, msgspec.Meta(ge=2, le=2_000)] = FUSION.most_parts
     """Results of one key that are kept, the newest by event time."""
+    repeat_s: Annotated[float, msgspec.Meta(ge=0, le=3_600)] = FUSION.repeat_s
+    """Seconds of event time in which images of a key with the same label are one part; 0: none."""
 
     def __post_init__(self) -> None:
         """Refuse streams that come twice, and such as are required and not expected."""

@@ -294,3 +294,24 @@ def test_when_events_came_in_is_learned() -> None:
     found = [offsets(one) for one in fused.last.values()]
     assert {"news": 50, "camera": 50} in found
     assert {"news": 51, "camera": 51} in found
+
+
+def test_images_that_repeat_a_label_are_one_part() -> None:
+    """The first of a second, in whatever order they come; another label is another part."""
+    images = [told(CAMERA, number, 10.0 + number / 10) for number in range(10)]
+    images.append(told(CAMERA, 10, 10.5, label="negative", published=11.0))
+    for order in (images, images[::-1]):
+        fused = run(FusionSettings(repeat_s=1.0))
+        fused.take(order)
+        assert [offsets(one) for one in fused.wait_until(60.0)] == [{"camera": 0}, {"camera": 10}]
+        assert fused.take([told(CAMERA, 5, 10.5), told(CAMERA, 11, 10.95)]) == []
+
+
+def test_a_second_answer_to_the_image_that_counts_revises() -> None:
+    """A headline is no image: each is a part of its own."""
+    fused = run(FusionSettings(repeat_s=1.0))
+    fused.take([told(CAMERA, 1, 0.1), told(NEWS, 1, 0.1), told(NEWS, 2, 0.2)])
+    fused.take([told(CAMERA, 1, 0.1, revision=1)])
+    assert fused.last["HBR:events.news:0:1"].parts[CAMERA].result.endswith(":1")
+    fused.wait_until(60.0)
+    assert {offsets(one)["news"] for one in fused.last.values()} == {1, 2}
