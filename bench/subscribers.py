@@ -1,27 +1,19 @@
 """What the gateway does for its subscribers: nothing lost or doubled, and how soon for how many.
 
-    python bench/subscribers.py            # about six minutes
-    python bench/subscribers.py --quick    # two
+    python bench/subscribers.py            # about seven minutes
+    python bench/subscribers.py --quick    # three
 
 First one subscriber is cut at random moments and resumes, while results flow, some of them twice as
 after a worker's recovery, and the gateway is killed and started anew among it. Then 500 subscribers
-listen at once: each to ten of 500 instruments, as desks do, and to everything, at rising rates. All
-processes run on this machine; times are from before a result is handed to its producer to its
-arrival at a client. See docs/benchmarks.md.
+listen at once, over each transport: each to ten of 500 instruments, as desks do, or to all.
+Of those who take everything one in ten notes each event; the others stand for other machines, and
+count the bytes, which have to be as many. All processes run on this machine; times are from before
+a result is handed to its producer to its arrival at a client. See docs/benchmarks.md.
 """
 
 import argparse
 import asyncio
-import contextlib
-import json
-import os
-import random
-import secrets
-import sys
 import time
-from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,42 +21,31 @@ import aiohttp
 import msgspec
 from end_to_end import broker
 from report import facts
+from subscriber_parts import HERE, TOKEN, fresh_topic, gateway, program, said
+from subscriber_resuming import Resumed, resume
 from usage import Usage, listening, tree
 
 from streams.broker.ports import free_ports
-from streams.connection import Connection
-from streams.gateway.settings import TOKENS_VARIABLE
-from streams.topics import ensure_topics
 
-HERE = Path(__file__).parent
-TOKEN = secrets.token_hex(16)
-MOST_CLIENTS = "HEADRACE_GATEWAY__MAX_CLIENTS_PER_TOKEN"
-PARTITIONS = 3
 LIMIT_MS = 250.0
 OWN = 10
 """Instruments that a subscriber who does not ask for everything asks for."""
 SLOW = 5
-STARTED_S = 60.0
-
-
-class Resumed(msgspec.Struct, kw_only=True):
-    """What one subscriber got over many connections."""
-
-    sent: int
-    sent_twice: int
-    connections: int
-    restarts: int
-    lost: int
-    doubled: int
+SLOW_FROM = 10_000
+"""Results of a load for which there are slow clients: fewer find room on their way."""
+MEASURING_EVERY = 10
+TRANSPORTS = ("gzip", "plain", "websocket")
 
 
 class Spread(msgspec.Struct, kw_only=True):
     """What many subscribers got at once; times in milliseconds."""
 
     clients: int
+    transport: str
     each: str
     rate: float
     deliveries_per_s: float
+    megabytes_per_s: float
     p50_ms: float
     p99_ms: float
     max_ms: float
@@ -85,149 +66,36 @@ class Figures(msgspec.Struct, kw_only=True):
     spread: list[Spread]
 
 
-@asynccontextmanager
-async def gateway(servers: str, port: int) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run a gateway until this is left; then it is killed."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "streams.cli", "gateway", "--port", str(port)),
-        *("--bootstrap-servers", servers),
-        env={
-            **os.environ,
-            TOKENS_VARIABLE: TOKEN,
-            MOST_CLIENTS: "1000",
-            "HEADRACE_LOG_LEVEL": "error",
-        },
-    )
-    try:
-        await _until_ready(port)
-        yield process
-    finally:
-        process.kill()
-        await process.wait()
+class Load(msgspec.Struct, frozen=True, kw_only=True):
+    """What many are sent, and how.
+
+    Attributes:
+        transport: Of :data:`TRANSPORTS`.
+        each: Instruments that each asks for; 0 for all.
+        rate: Results a second.
+    """
+
+    transport: str
+    each: int
+    rate: float
+
+    @property
+    def measuring_every(self) -> int:
+        """One in how many notes each event."""
+        return 1 if self.each else MEASURING_EVERY
 
 
-async def _until_ready(port: int) -> None:
-    async with asyncio.timeout(STARTED_S), aiohttp.ClientSession() as session:
-        while True:
-            try:
-                async with session.get(f"http://127.0.0.1:{port}/healthz") as response:
-                    if response.status == 200:
-                        return
-            except aiohttp.ClientError:
-                await asyncio.sleep(0.1)
-
-
-async def program(name: str, *arguments: str) -> asyncio.subprocess.Process:
-    """Start a part of this benchmark."""
-    return await asyncio.create_subprocess_exec(
-        *(sys.executable, str(HERE / name), *arguments),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )
-
-
-async def said(process: asyncio.subprocess.Process) -> dict[str, Any]:
-    """Read a line of a part's answers."""
-    assert process.stdout  # noqa: S101 - made with a pipe
-    line = await process.stdout.readline()
-    if not line:
-        raise RuntimeError("a process of the benchmark ended; see its error above")
-    found: dict[str, Any] = json.loads(line)
-    return found
-
-
-class Subscriber:
-    """A client that resumes, over HTTP, with the id of the last event that it has."""
-
-    def __init__(self, port: int, topic: str) -> None:
-        self._address = f"http://127.0.0.1:{port}/v1/stream/{topic}"
-        self._last_id: str | None = None
-        self.taken: Counter[int] = Counter()
-        self.connections = 0
-
-    async def read(self, seconds: float) -> None:
-        """Connect, and read for so long; whatever goes wrong, it comes back with what it has."""
-        headers = {"Authorization": f"Bearer {TOKEN}"}
-        if self._last_id is not None:
-            headers["Last-Event-ID"] = self._last_id
-        with contextlib.suppress(TimeoutError, aiohttp.ClientError):
-            async with (
-                aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(STARTED_S)) as session,
-                session.get(self._address, headers=headers) as response,
-            ):
-                response.raise_for_status()
-                self.connections += 1
-                async with asyncio.timeout(seconds):
-                    await self._take(response)
-
-    async def _take(self, response: aiohttp.ClientResponse) -> None:
-        waiting: list[int] = []
-        last_id = ""
-        # What came whole counts, what the cut leaves in the middle does not.
-        async for line in response.content:
-            name, _, value = line.rstrip(b"\n").partition(b": ")
-            if name == b"id":
-                last_id = value.decode()
-            elif name == b"data":
-                waiting.append(json.loads(value)["source"]["offset"])
-            elif not name:  # only now is the event complete
-                self.taken.update(waiting)
-                self._last_id = last_id
-                waiting.clear()
-
-
-async def resume(servers: str, options: argparse.Namespace) -> Resumed:
-    """Cut a subscriber again and again, and restart the gateway; then look what it has."""
-    topic = await _topic(servers)
-    (port,) = free_ports(1)
-    chance = random.Random(options.seed)  # noqa: S311 - moments, no secret
-    subscriber = Subscriber(port, topic)
-    turns, restarts = options.reconnects, 0
-    seconds = 3.0 + turns * 0.8
-    async with gateway(servers, port):
-        await subscriber.read(1.0)
-    publishing = await program(
-        "subscriber_results.py",
-        *("--bootstrap-servers", servers, "--topic", topic, "--rate", "300"),
-        *("--seconds", str(seconds), "--repeated", "0.02", "--seed", str(options.seed)),
-    )
-    for _ in range(5):
-        restarts += 1
-        async with gateway(servers, port):
-            for _ in range(turns // 5):
-                await subscriber.read(chance.uniform(0.05, 1.2))
-    sent = await said(publishing)
-    await publishing.wait()
-    async with gateway(servers, port):
-        await subscriber.read(10.0)
-    expected = int(sent["sent"])
-    return Resumed(
-        sent=expected,
-        sent_twice=await _records(servers, topic) - expected,
-        connections=subscriber.connections,
-        restarts=restarts,
-        lost=sum(number not in subscriber.taken for number in range(expected)),
-        doubled=sum(count - 1 for count in subscriber.taken.values()),
-    )
-
-
-async def _records(servers: str, topic: str) -> int:
-    from streams.topics import describe_topics  # noqa: PLC0415
-
-    (state,) = await describe_topics(Connection(servers), [topic])
-    return state.messages
-
-
-async def spread(servers: str, options: argparse.Namespace, *, each: int, rate: float) -> Spread:
+async def spread(servers: str, options: argparse.Namespace, load: Load) -> Spread:
     """Let many listen at once."""
-    topic = await _topic(servers)
+    topic = await fresh_topic(servers)
     (port,) = free_ports(1)
-    slow = SLOW if each else 0
+    slow = SLOW if load.rate * options.seconds >= SLOW_FROM else 0
     async with gateway(servers, port) as serving:
         listeners = await program(
             "subscriber_clients.py",
-            *("--port", str(port), "--token", TOKEN, "--topic", topic),
-            *("--clients", str(options.clients), "--each", str(each), "--slow", str(slow)),
+            *("--port", str(port), "--token", TOKEN, "--topic", topic, "--slow", str(slow)),
+            *("--transport", load.transport, "--measuring-every", str(load.measuring_every)),
+            *("--clients", str(options.clients), "--each", str(load.each)),
         )
         connected = await said(listeners)
         if connected["connected"] != options.clients:
@@ -235,7 +103,7 @@ async def spread(servers: str, options: argparse.Namespace, *, each: int, rate: 
         publishing = await program(
             "subscriber_results.py",
             *("--bootstrap-servers", servers, "--topic", topic),
-            *("--rate", str(rate), "--seconds", str(options.seconds)),
+            *("--rate", str(load.rate), "--seconds", str(options.seconds)),
         )
         usage = Usage(
             {
@@ -257,14 +125,15 @@ async def spread(servers: str, options: argparse.Namespace, *, each: int, rate: 
         seen = await said(listeners)
         await listeners.wait()
         await publishing.wait()
-    of_each = sent["by_ticker"]
-    wanted = [sum(of_each[one] for one in asked) for asked in seen["asked"]]
-    complete = seen["events"] == (wanted if each else [sent["sent"]] * options.clients)
+    wanted = _wanted(load, sent, seen)
+    complete = _is_complete(wanted, seen)
     return Spread(
         clients=options.clients,
-        each=f"{each} of 500 instruments" if each else "everything",
-        rate=rate,
-        deliveries_per_s=sum(seen["events"]) / took_s,
+        transport=load.transport,
+        each=f"{load.each} of 500 instruments" if load.each else "everything",
+        rate=load.rate,
+        deliveries_per_s=sum(wanted) / took_s,
+        megabytes_per_s=sum(seen["bytes"]) / took_s / 1e6,
         p50_ms=seen["p50_ms"],
         p99_ms=seen["p99_ms"],
         max_ms=seen["max_ms"],
@@ -274,7 +143,25 @@ async def spread(servers: str, options: argparse.Namespace, *, each: int, rate: 
         cut=cut,
         behind_ms=sent["behind_ms"],
         cores=cores,
-        passed=complete and seen["open"] == options.clients and seen["p99_ms"] <= LIMIT_MS,
+        passed=complete
+        and (seen["open"], cut) == (options.clients, slow)
+        and seen["p99_ms"] <= LIMIT_MS,
+    )
+
+
+def _wanted(load: Load, sent: dict[str, Any], seen: dict[str, Any]) -> list[int]:
+    """Return how many events each client was to get."""
+    if not load.each:
+        return [sent["sent"]] * len(seen["asked"])
+    return [sum(sent["by_ticker"][one] for one in asked) for asked in seen["asked"]]
+
+
+def _is_complete(wanted: list[int], seen: dict[str, Any]) -> bool:
+    """Say whether all got what they wanted: those who count bytes, as many as those who measure."""
+    measured = [got for got in zip(wanted, seen["events"], strict=True) if got[1] is not None]
+    counted = {size for size, got in zip(seen["bytes"], seen["events"], strict=True) if got is None}
+    return all(events == due for due, events in measured) and (
+        not counted or counted == {seen["bytes"][0]}
     )
 
 
@@ -290,12 +177,6 @@ async def _cut(port: int) -> int:
     return int(sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith(name)))
 
 
-async def _topic(servers: str) -> str:
-    topic = f"results.bench-{time.time_ns():x}"
-    await ensure_topics(Connection(servers), [topic], partitions=PARTITIONS)
-    return topic
-
-
 async def measure(options: argparse.Namespace) -> Figures:
     """Measure all."""
     figures = Figures(facts=facts(), resumed=None, spread=[])
@@ -306,8 +187,10 @@ async def measure(options: argparse.Namespace) -> Figures:
             print(_told(figures.resumed), flush=True)
         own = [(OWN, options.rate)] if options.rate else []
         for each, rate in [*own, *((0, float(rate)) for rate in options.rates)]:
-            figures.spread.append(await spread(servers, options, each=each, rate=rate))
-            print(_row(figures.spread[-1]), flush=True)
+            for transport in options.transports:
+                load = Load(transport=transport, each=each, rate=rate)
+                figures.spread.append(await spread(servers, options, load))
+                print(_row(figures.spread[-1]), flush=True)
     return figures
 
 
@@ -321,9 +204,11 @@ def _told(found: Resumed) -> str:
 
 def _row(found: Spread) -> str:
     cores = ", ".join(f"{role} {used:.2f}" for role, used in found.cores.items())
+    cpu_s = found.cores["gateway"] / found.deliveries_per_s * 1e6
     return (
-        f"{found.clients} clients of {found.each}, {found.rate:,.0f}/s: "
-        f"{found.deliveries_per_s:,.0f} deliveries/s, p50 {found.p50_ms:.0f} ms, "
+        f"{found.transport}: {found.clients} clients of {found.each}, {found.rate:,.0f}/s: "
+        f"{found.deliveries_per_s:,.0f} deliveries/s, {found.megabytes_per_s:.1f} MB/s, "
+        f"gateway {cpu_s:.2f} s for a million; p50 {found.p50_ms:.0f} ms, "
         f"p99 {found.p99_ms:.0f} ms, max {found.max_ms:.0f} ms, {found.open} open, "
         f"{'all' if found.complete else 'NOT all'} delivered, {found.cut} of {found.slow} slow "
         f"ones cut, publisher {found.behind_ms:.0f} ms behind; cores: {cores}; "
@@ -343,15 +228,16 @@ def main() -> None:
         "--rate", type=float, default=1_000.0, help="results a second, filtered; 0: none"
     )
     parser.add_argument("--rates", type=float, nargs="*", help="results a second, unfiltered")
-    parser.add_argument("--seconds", type=float, help="of each load [30]")
+    parser.add_argument("--transports", nargs="+", choices=TRANSPORTS, default=TRANSPORTS)
+    parser.add_argument("--seconds", type=float, help="of each load [20]")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, default=HERE / "results" / "subscribers.json")
     options = parser.parse_args()
     if options.reconnects is None:
         options.reconnects = 20 if options.quick else 50
     if options.rates is None:
-        options.rates = [50] if options.quick else [20, 50, 100, 200]
-    options.seconds = options.seconds or (10.0 if options.quick else 30.0)
+        options.rates = [1_000] if options.quick else [50, 200, 1_000]
+    options.seconds = options.seconds or (10.0 if options.quick else 20.0)
     figures = asyncio.run(measure(options))
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_bytes(msgspec.json.format(msgspec.json.encode(figures), indent=2))

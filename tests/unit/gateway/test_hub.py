@@ -1,6 +1,7 @@
 """One reader tells all clients, and each gets what follows the place where it stands."""
 
 import asyncio
+import itertools
 import re
 from collections.abc import Callable
 from contextlib import suppress
@@ -167,6 +168,29 @@ async def test_who_is_too_far_behind_reads_for_itself(
     assert hub.covers({PARTITION: offset}, room) is covers
     assert not hub.covers({PARTITION: offset}, room, back=31)
     assert hub.is_beyond({PARTITION: 41})
+    await hub.stop()
+
+
+async def test_sending_takes_a_quarter_of_the_time_at_most(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What comes sooner than three times as long as it took waits, and goes with what follows."""
+    took_s = 0.01
+    clock = itertools.count(0, took_s)
+    monkeypatch.setattr(hub_module.time, "thread_time", lambda: next(clock))
+    monkeypatch.setattr(hub_module, "Subscription", ReadTopic([]))
+    hub, reader = made(lambda: None), Reader(most=100)
+    await hub.start()
+    hub.join(reader.follower, hub.end)
+    loop, took = asyncio.get_running_loop(), []
+    for events in ([0], [1, 2]):
+        began = loop.time()
+        for (record,) in (records(one, one + 1) for one in events):
+            hub._take(record, WantedResults().decode(record))
+        taken = await reader.follower.outbox.take()
+        took.append(loop.time() - began)
+        assert len(ID.findall(taken)) == len(events)
+    assert took[1] >= 3 * took_s * 0.9
     await hub.stop()
 
 
