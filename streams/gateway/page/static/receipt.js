@@ -60,6 +60,8 @@ function show(found) {
   );
 }
 
+const counted = (number, thing) => `${number} ${thing}${number === 1 ? "" : "s"}`;
+
 const section = (name, ...children) => el("section", {}, el("h3", {}, name), ...children);
 
 /** Stages one behind the other, and the budget. */
@@ -107,7 +109,7 @@ function facts({ topic, partition, offset, key, traceparent, result }) {
     ["Session", result.session_id && `${result.session_id}, segment ${result.segment ?? "–"}${result.speaker ? `, ${result.speaker}` : ""}`],
     ["Camera", result.camera_id],
     ["Answered from", words(result.answered_from)],
-    ["Effort", effort.layers ? `left after ${effort.layers} layers, ${effort.experts} experts per token, ${percent(effort.active_share, 1)} of the parameters` : "none"],
+    ["Effort", effort.layers ? `left after ${counted(effort.layers, "layer")}, ${counted(effort.experts, "expert")} per token, ${percent(effort.active_share, 1)} of the parameters` : "none"],
     ["Model", `${model.name} ${model.version}, ${model.digest.slice(0, 19)}…`],
     ["Answer", result.revision ? "second, at full effort" : "first"],
     ["Happened", time(result.event_time)],
