@@ -24,6 +24,8 @@ class Follower:
         outbox: Where it goes.
         wire: How events are written.
         opened: Called once, before anything is sent, with the token of where it begins.
+        missed: Called with how many offsets it wanted and the topic no longer keeps, ahead of what
+            follows them.
         cut: Called once when there is no room for one more.
         ended: Called with why when nothing more will come, though the connection may go on.
         sent: Called with how many events were sent to it alone.
@@ -35,6 +37,7 @@ class Follower:
     outbox: Outbox
     wire: Wire
     opened: Callable[[str], object]
+    missed: Callable[[int], object]
     cut: Callable[[], None]
     ended: Callable[[str], None]
     sent: Callable[[int], object]

@@ -98,9 +98,11 @@ class Hubs:
         """Read a follower's back-log until the hub has all that follows it, then let it join."""
         name = subscribed_kind(topic).event
         seen, follower.seen = follower.seen, None
+        missed = _tell_missed(follower, backlog.counts.missed)
         try:
             async for received in backlog.received():
                 follower.positions = dict(backlog.positions)
+                missed = _tell_missed(follower, backlog.counts.missed, already=missed)
                 value, is_chosen = received.value
                 if is_chosen:
                     follower.tell(Told(name, received.record, value), follower.token)
@@ -129,6 +131,13 @@ class Hubs:
                 await hub.start()
                 self._hubs[topic] = hub
             return self._hubs[topic]
+
+
+def _tell_missed(follower: Follower, missed: int, *, already: int = 0) -> int:
+    """Tell a follower what retention has taken from it; return how much that is in all."""
+    if missed > already:
+        follower.missed(missed - already)
+    return missed
 
 
 class _Passing:

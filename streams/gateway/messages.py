@@ -122,7 +122,7 @@ def start_of(said: Subscribe) -> MultiDict[str]:
     return MultiDict() if said.start is None else MultiDict(start=said.start)
 
 
-def about(name: str, subscription: str | None, **fields: str) -> bytes:
+def about(name: str, subscription: str | None, **fields: str | int) -> bytes:
     """Write a message that is no event of a topic."""
     named = {} if subscription is None else {"id": subscription}
     return orjson.dumps({**named, "event": name, **fields})

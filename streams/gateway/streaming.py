@@ -94,6 +94,7 @@ class Streaming:
             outbox=outbox,
             wire=wire,
             opened=lambda token: outbox.put(_heartbeat(token)),
+            missed=lambda offsets: outbox.put(_missed(offsets)),
             cut=cut,
             ended=lambda _: outbox.end(),  # it comes back with its last id
             sent=metrics.GATEWAY_EVENTS.labels(topic).inc,
@@ -125,6 +126,11 @@ class Streaming:
 
 def _headers(wire: ServerSent) -> dict[str, str]:
     return HEADERS | ({"Content-Encoding": "gzip"} if wire.is_compressed else {})
+
+
+def _missed(offsets: int) -> bytes:
+    """Return an event without an id: where the stream stands has been told, or is with the next."""
+    return b'event: missed\ndata: {"offsets":%d}\n\n' % offsets
 
 
 def _heartbeat(token: str) -> bytes:

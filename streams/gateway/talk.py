@@ -115,6 +115,7 @@ class Talk:
             outbox=self._outbox,
             wire=Messages.of(said.id),
             opened=lambda token: self._say("subscribed", said.id, token=token),
+            missed=lambda offsets: self._say("missed", said.id, offsets=offsets),
             cut=lambda: self._cut(said.topic),
             ended=ended,
             sent=metrics.GATEWAY_EVENTS.labels(said.topic).inc,
@@ -139,7 +140,7 @@ class Talk:
             self._followers.pop(said.id, None)
             self._subscriptions.pop(said.id, None)
 
-    def _say(self, name: str, subscription: str | None, **fields: str) -> None:
+    def _say(self, name: str, subscription: str | None, **fields: str | int) -> None:
         if not self._outbox.put(text_message(messages.about(name, subscription, **fields))):
             self._cut("")
 

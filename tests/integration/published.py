@@ -3,9 +3,13 @@
 from typing import Any
 
 import msgspec
+from aiokafka import TopicPartition
+from aiokafka.admin import RecordsToDelete
 
 from schemas.kafka import Outbound, encode_result
 from schemas.results import Classification, Source
+from streams.clients import open_admin
+from streams.connection import Connection
 from tests.fakes.results import result as made
 from tests.integration.worker import producing
 
@@ -28,3 +32,9 @@ async def send(servers: str, topic: str, *records: Outbound) -> None:
         for one in records:
             await producer.send(topic, one.value, key=one.key, headers=one.headers)
         await producer.flush()
+
+
+async def shorten(servers: str, topic: str, offset: int) -> None:
+    """Delete what is before an offset, as Kafka does with what is too old."""
+    async with open_admin(Connection(servers)) as admin:
+        await admin.delete_records({TopicPartition(topic, 0): RecordsToDelete(offset)})

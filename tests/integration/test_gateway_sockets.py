@@ -16,7 +16,7 @@ from streams.broker import RunningBroker
 from tests.conftest import TopicFactory
 from tests.fakes.derived import alert, signal
 from tests.integration.gateway import TOKEN, Served, gateway
-from tests.integration.published import publish, result, send
+from tests.integration.published import publish, result, send, shorten
 
 pytestmark = pytest.mark.broker
 
@@ -106,6 +106,30 @@ async def test_twenty_connections_lose_and_double_nothing(
                         taken.append(said["data"]["source"]["offset"])
                         begins = {"after": said["token"]}
     assert sorted(taken) == list(range(60))
+
+
+@pytest.mark.real_kafka
+async def test_who_resumes_is_told_what_retention_took(
+    real_kafka: RunningBroker, topic_factory: TopicFactory
+) -> None:
+    """Once, before what is left; over a stream and over a connection of several."""
+    servers = real_kafka.bootstrap_servers
+    topic = await topic_factory(1, name="results")
+    await publish(servers, topic, *(result(number) for number in range(20)))
+    await shorten(servers, topic, 15)
+    async with gateway(servers) as served:
+        async with talking(served) as socket:
+            await subscribe(socket, "a", topic, after=f"{topic}:0=3")
+            missed = await heard(socket, "missed", "result")
+            assert missed == {"id": "a", "event": "missed", "offsets": 12}
+            for number in range(15, 20):
+                told = await heard(socket, "missed", "result")
+                assert told["token"] == f"{topic}:0={number + 1}"
+        async with served.stream(topic, last_id=f"{topic}:0=3") as response, asyncio.timeout(30):
+            read = await response.content.readuntil(b"event: result")
+            assert read.count(b'event: missed\ndata: {"offsets":12}\n\n') == 1
+        async with served.stream(topic, last_id=f"{topic}:0=15") as response, asyncio.timeout(30):
+            assert b"missed" not in await response.content.readuntil(b"event: result")
 
 
 async def test_silence_moves_tokens_on(broker: RunningBroker, topic_factory: TopicFactory) -> None:

@@ -5,8 +5,7 @@ from contextlib import aclosing
 from datetime import UTC, datetime
 
 import pytest
-from aiokafka import TopicPartition
-from aiokafka.admin import NewPartitions, RecordsToDelete
+from aiokafka.admin import NewPartitions
 
 from schemas import (
     AlertState,
@@ -37,7 +36,7 @@ from streams.subscription import (
 from tests.conftest import TopicFactory
 from tests.fakes.derived import alert, signal
 from tests.fakes.results import MOMENT
-from tests.integration.published import publish, result, send
+from tests.integration.published import publish, result, send, shorten
 from tests.integration.worker import producing
 
 pytestmark = pytest.mark.broker
@@ -258,12 +257,6 @@ async def test_a_wait_that_is_cut_off_can_be_taken_up_again(
                     await anext(each)
             await publish(servers, topic, result(number))
             assert (await anext(each)).source.offset == number
-
-
-async def shorten(servers: str, topic: str, offset: int) -> None:
-    """Delete what is before an offset, as Kafka does with what is too old."""
-    async with open_admin(Connection(servers)) as admin:
-        await admin.delete_records({TopicPartition(topic, 0): RecordsToDelete(offset)})
 
 
 @pytest.mark.real_kafka

@@ -45,6 +45,7 @@ class Client:
             outbox=Outbox(1_000, 1_000_000_000, WIRE.packed),
             wire=WIRE,
             opened=lambda _: None,
+            missed=lambda _: None,
             cut=lambda: None,
             ended=lambda _: None,
             sent=lambda _: None,

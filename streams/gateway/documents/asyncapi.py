@@ -13,6 +13,10 @@ from streams.topics import event_topic
 HEARD = (Subscribe, Unsubscribe, Ping)
 SAID = {
     "subscribed": ("Begins the events of a subscription.", ("id", "token")),
+    "missed": (
+        "So many records between the token and what follows are no longer kept by the topic.",
+        ("id", "offsets"),
+    ),
     "position": ("After a silence: the token has moved on.", ("id", "token")),
     "unsubscribed": ("Ends the events of a subscription, as asked.", ("id",)),
     "ended": ("A subscription cannot be read on: resume with the last token.", ("id", "error")),
@@ -151,7 +155,10 @@ def _messages() -> dict[str, Schema]:
 def _said(name: str, fields: tuple[str, ...], **more: Schema) -> Schema:
     optional = ["id"] if name == "error" else []
     properties: dict[str, Schema] = {"event": {"type": "string", "const": name}}
-    properties |= {field: {"type": "string"} for field in [*fields, *optional]}
+    properties |= {
+        field: {"type": "integer" if field == "offsets" else "string"}
+        for field in [*fields, *optional]
+    }
     properties |= more
     return {
         "type": "object",

@@ -22,6 +22,7 @@ def follower(wire: Wire | None = None, **asked: Any) -> Follower:
         outbox=Outbox(10, 1_000_000),
         wire=wire or ServerSent(is_chunked=False),
         opened=lambda _: None,
+        missed=lambda _: None,
         cut=lambda: None,
         ended=lambda _: None,
         sent=lambda _: None,

@@ -57,6 +57,7 @@ class Reader:
             outbox=Outbox(most, 100_000_000),
             wire=ServerSent(is_chunked=False),
             opened=lambda _: None,
+            missed=lambda _: None,
             cut=self._cut,
             ended=self._end,
             sent=lambda _: None,
