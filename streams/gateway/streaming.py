@@ -21,7 +21,7 @@ from streams.subscription import Choosing, Start
 STREAM_PATH = "/v1/stream/{topic}"
 HEADERS = {
     "Content-Type": "text/event-stream",
-    "Cache-Control": "no-store",
+    "Cache-Control": "no-store, no-transform",
     "X-Accel-Buffering": "no",
     "Vary": "Accept-Encoding",
 }

@@ -157,7 +157,9 @@ async def test_sessions_and_fused_answers_are_shown_where_there_are_any(
             await expect(rows.first).to_contain_text(re.compile(r"\? \d+ s, customer"))
             await expect(page.locator("#fused-rows tr")).to_have_count(1)
             await expect(page.locator("#fused-rows")).to_contain_text("news: negative 0.90")
-            await expect(page.locator("#fused-rows")).to_contain_text("◌ without camera: wait over")
+            await expect(page.locator("#fused-rows")).to_contain_text(
+                "◌ without camera: wait over (ambiguous)"
+            )
             await expect(page.locator("#notice")).to_contain_text("has no topic results.nowhere")
             await page.close()
 
@@ -189,6 +191,7 @@ def fused(name: str, superseded_by: str | None = None) -> Fused:
         key="harbour",
         parts={} if superseded_by else {Modality.NEWS: said},
         complete=False,
+        ambiguous=True,
         missing=(Modality.CAMERA,),
         reason=Incomplete.SUPERSEDED if superseded_by else Incomplete.WAIT_OVER,
         superseded_by=superseded_by,

@@ -41,6 +41,7 @@ class Answer(msgspec.Struct, kw_only=True):
     parts: dict[Modality, FusedPart]
     missing: tuple[Modality, ...]
     reason: str | None
+    is_ambiguous: bool
     event_ms: int
     at_ms: int
 
@@ -72,6 +73,7 @@ def answer(fused: Fused, at_ms: int) -> Answer:
         parts=fused.parts,
         missing=fused.missing,
         reason=fused.reason.value if fused.reason else None,
+        is_ambiguous=fused.ambiguous,
         event_ms=int(fused.event_time.timestamp() * 1e3),
         at_ms=at_ms,
     )

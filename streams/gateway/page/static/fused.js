@@ -41,7 +41,8 @@ function fill({ node, cells, parts }, one, now) {
   }
   const lacks = one.missing.length ? `without ${one.missing.join(", ")}` : "";
   const state = one.reason === null ? "✓ complete" : `◌ ${[lacks, words(one.reason)].filter(Boolean).join(": ")}`;
-  setText(cells[2], one.revision ? `${state} (revision ${one.revision})` : state);
+  const notes = [one.is_ambiguous && "ambiguous", one.revision && `revision ${one.revision}`].filter(Boolean);
+  setText(cells[2], notes.length ? `${state} (${notes.join(", ")})` : state);
   setAttribute(cells[2], "class", one.reason === null ? "wrap" : "wrap incomplete");
   setText(cells[3], age(now - one.at_ms));
   setAttribute(node, "title", `${one.id}\n${moment(one.event_ms)}`);
