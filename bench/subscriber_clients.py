@@ -98,6 +98,8 @@ class Connection(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Take what came, after the head of the answer."""
         if self._head is None:
+            if nbytes and not self.connected.done():  # a WebSocket's answer to what was asked
+                self.connected.set_result(True)
             self.bytes += nbytes
             self.take(nbytes)
             return
@@ -105,9 +107,10 @@ class Connection(asyncio.BufferedProtocol):
         head, found, rest = self._head.partition(HEAD_ENDS)
         if found:
             self._head = None
-            self.connected.set_result(head.startswith((b"HTTP/1.1 200", b"HTTP/1.1 101")))
-            if self._asking.is_websocket:
+            if self._asking.is_websocket and head.startswith(b"HTTP/1.1 101"):
                 self._transport.write(self._asking.message(self._tickers))
+            else:
+                self.connected.set_result(head.startswith(b"HTTP/1.1 200"))
             BUFFER[: len(rest)] = rest
             self.buffer_updated(len(rest))
 

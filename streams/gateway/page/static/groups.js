@@ -35,7 +35,7 @@ export function showGroups({ members: all, positions: places, states, left_out: 
   if (!problem && !Object.keys(states).length) told.push("No consumer group that this gateway may see. Start a worker: `headrace run`; or grant Describe on groups.");
   setHint(byId("groups-empty"), told.filter(Boolean).join(" "));
   const living = new Set(all.map((one) => one.group));
-  setText(byId("groups-hint"), all.length ? `${all.length} members of ${living.size} groups` : "");
+  setText(byId("groups-hint"), all.length ? `${all.length} ${all.length === 1 ? "member" : "members"} of ${living.size} ${living.size === 1 ? "group" : "groups"}` : "");
   if (!living.size) return null;
   return places.filter((one) => living.has(one.group)).reduce((sum, one) => sum + (one.lag ?? 0), 0);
 }
