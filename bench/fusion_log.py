@@ -148,6 +148,39 @@ def _numbered(
     return sorted(found, key=lambda one: one.at)
 
 
+def made_up(
+    modality: Modality,
+    offset: int,
+    label: str,
+    times: tuple[datetime, datetime],
+    about: dict[str, object],
+) -> Classification:
+    """Return the result of the event at an offset.
+
+    Args:
+        modality: Of the event.
+        offset: Where it lies in its topic.
+        label: What it was taken for.
+        times: When it happened, and when its result was made.
+        about: Further fields of the result.
+    """
+    happened, answered = times
+    result = Classification(
+        event_id=f"{modality.value}-{offset}",
+        modality=modality,
+        label=label,
+        scores={label: 0.9},
+        verdict=Verdict.ON_TIME,
+        model=MODEL,
+        effort=Effort(active_share=0.2, layers=2, experts=2),
+        latency=Latency(budget_ms=150, queue_ms=1, model_ms=2, total_ms=TOTAL_MS),
+        source=Source(topic=event_topic(modality), partition=0, offset=offset),
+        event_time=happened,
+        result_time=answered,
+    )
+    return msgspec.structs.replace(result, **about)
+
+
 def written(result: Classification) -> float:
     """Return when a result's event reached its topic, in Unix seconds."""
     return result.result_time.timestamp() - result.latency.total_ms / 1e3
@@ -197,20 +230,8 @@ class _Drawing:
     ) -> Classification:
         offset = self._offsets[modality] = self._offsets[modality] + 1
         label = self._chance.choice(LABELS)
-        result = Classification(
-            event_id=f"{modality.value}-{offset}",
-            modality=modality,
-            label=label,
-            scores={label: 0.9},
-            verdict=Verdict.ON_TIME,
-            model=MODEL,
-            effort=Effort(active_share=0.2, layers=2, experts=2),
-            latency=Latency(budget_ms=150, queue_ms=1, model_ms=2, total_ms=TOTAL_MS),
-            source=Source(topic=event_topic(modality), partition=0, offset=offset),
-            event_time=self._moment(at),
-            result_time=self._moment(published),
-        )
-        return msgspec.structs.replace(result, **about)
+        times = self._moment(at), self._moment(published)
+        return made_up(modality, offset, label, times, about)
 
     def _revised(self, result: Classification, published: float) -> Classification:
         label = self._chance.choice(LABELS)

@@ -14,13 +14,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
-import msgspec
-from fusion_log import MODEL, TOTAL_MS
+from fusion_log import TOTAL_MS, made_up
 from report import facts
 
 from schemas.events import Modality
 from schemas.fused import Fused, decode_fused
-from schemas.results import Classification, Effort, Latency, Source, Verdict
+from schemas.results import Classification
 from streams.apps.entities import Entity
 from streams.apps.fusing import FusionSettings
 from streams.apps.fusion import fusion
@@ -81,20 +80,8 @@ def _result(
     modality: Modality, offset: int, at: float, label: str, about: dict[str, object]
 ) -> Classification:
     moment = START + timedelta(seconds=at)
-    bare = Classification(
-        event_id=f"{modality.value}-{offset}",
-        modality=modality,
-        label=label,
-        scores={label: 0.9},
-        verdict=Verdict.ON_TIME,
-        model=MODEL,
-        effort=Effort(active_share=0.2, layers=2, experts=2),
-        latency=Latency(budget_ms=150, queue_ms=1, model_ms=2, total_ms=TOTAL_MS),
-        source=Source(topic=f"events.{modality.value}", partition=0, offset=offset),
-        event_time=moment,
-        result_time=moment + timedelta(milliseconds=TOTAL_MS),
-    )
-    return msgspec.structs.replace(bare, **about)
+    times = moment, moment + timedelta(milliseconds=TOTAL_MS)
+    return made_up(modality, offset, label, times, about)
 
 
 def run(keys: int, settings: FusionSettings) -> Cost:
